@@ -1,0 +1,412 @@
+"""The configuration: one YAML file, strict models, every error at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+import types
+import typing
+import zoneinfo
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from workbench.core import workspace
+from workbench.core.errors import ParameterError, did_you_mean
+from workbench.core.strict_yaml import Where, read_yaml
+
+KINDS = (
+    "crm",
+    "marketing_automation",
+    "email",
+    "mobile_app",
+    "web",
+    "social",
+    "tickets",
+    "pos",
+    "loyalty",
+    "survey",
+    "ads",
+    "finance",
+    "enrichment",
+)
+STAGES = ("ingest", "features", "clustering", "personas", "kpis")
+IDENTIFIERS = ("customer_number", "loyalty_id", "email", "phone")
+PERSONAL = ("given_name", "family_name", "birth_date", "street", "postcode", "city", "organisation", "handle")
+SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
+
+
+def _whole_number(value: Any) -> Any:
+    """Refuse 10.0 and 1e3 where a whole number is meant: they are typing slips more often than intentions."""
+    if (
+        isinstance(value, bool)
+        or isinstance(value, float)
+        or (isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value))
+    ):
+        raise ValueError("a whole number such as 10 is expected")
+    return value
+
+
+def _switch(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("true or false is expected")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_whole_number)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Strict(BaseModel):
+    """Frozen; an unknown setting is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Csv(Strict):
+    """How a delimited text file is written."""
+
+    delimiter: str = Field(",", description="character between two columns; \\t for TAB")
+    encoding: str = Field("utf-8", description="for example utf-8, cp1252, utf-16")
+    skip_rows: Count = Field(0, ge=0, description="lines above the header")
+
+
+class Match(Strict):
+    """Rows in which `column` has one of `values`."""
+
+    column: str
+    values: tuple[str, ...] = Field(min_length=1)
+
+
+class TypeColumn(Strict):
+    """Event types read from a column; `values` translates the system's words to ours, others are left out and counted."""
+
+    column: str
+    values: Mapping[str, str] = Field(min_length=1)
+
+
+class ChannelColumn(Strict):
+    """The channel read from a column."""
+
+    column: str
+
+
+class Events(Strict):
+    """What happened: which columns of a source say what, when and how much. Values are column names of the source."""
+
+    type: str | TypeColumn = Field(description="an event type such as order, or {column, values}")
+    at: str = Field(description="column with the time")
+    at_format: str = Field("iso", description="iso, epoch_ms, epoch_s, or a strptime pattern such as %Y%m%d")
+    zone: str = Field("", description="time zone of naive times; empty: the company's")
+    where: Match | None = Field(None, description="use only these rows")
+    channel: str | ChannelColumn = Field("", description="a channel such as store, or {column}; empty: the source's kind")
+    order_id: str | None = None
+    item: str | None = None
+    category: str | None = None
+    subcategory: str | None = None
+    quantity: str | None = None
+    amount: str | None = Field(None, description="money received for the line")
+    discount: str | tuple[str, ...] | None = Field(None, description="money off; several columns are added up")
+    cost: str | None = None
+    campaign_id: str | None = None
+    topic: str | None = None
+    score: str | None = Field(None, description="a number the customer gave: NPS, satisfaction, sentiment")
+    own_brand: Match | None = Field(None, description="lines of the company's own brand")
+    machine: Match | None = Field(None, description="events that a machine caused, such as opens by a mail scanner")
+
+
+class Costs(Strict):
+    """What the items cost: joined to order lines by `item`; cost = amount x `rate`."""
+
+    item: str
+    rate: str
+
+
+class Source(Strict):
+    """One system's export: a file, who it is about, what it knows, what happened."""
+
+    kind: Literal[KINDS]
+    path: str = Field(description="file, relative to the workspace (the folder you run in)")
+    format: Literal["csv", "parquet", "jsonl", "excel"] | None = Field(None, description="from the file's ending when left out")
+    csv: Csv = Csv()
+    decimal: Literal[".", ","] = Field(".", description="decimal mark of numbers written as text")
+    origin: Literal["own", "real", "simulated", "mixed"] = Field("own", description="shown on the report's first page")
+    note: str = ""
+    trust: Count = Field(50, ge=0, le=100, description="who is believed when sources disagree: higher wins")
+    record_id: str | None = Field(None, description="column that tells one record (contact, device, card) from another")
+    created_at: str | None = Field(None, description="column with the record's first day")
+    identity: Mapping[str, str] = Field({}, description="identifiers and personal data: e-mail, phone, card, name, …")
+    profile: Mapping[str, str] = Field({}, description="attributes to keep: our name -> column")
+    consent: Mapping[str, str] = Field({}, description="consent by channel: our name -> column with yes / no")
+    events: tuple[Events, ...] = ()
+    costs: Costs | None = None
+
+    @field_validator("identity")
+    @classmethod
+    def _known_identity(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if name not in IDENTIFIERS + PERSONAL:
+                raise ValueError(f'"{name}" is no identity.{did_you_mean(name, IDENTIFIERS + PERSONAL)}')
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Source:
+        if not (self.record_id or self.events or self.costs):
+            raise ValueError("a source needs record_id (who), events (what happened) or costs")
+        return self
+
+    @property
+    def file_format(self) -> str:
+        """The declared format, else the one of the file's ending, else csv."""
+        endings = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "excel"}
+        return self.format or endings.get(Path(self.path).suffix.lower(), "csv")
+
+
+class Company(Strict):
+    """Whose customers these are."""
+
+    name: str = "Own company"
+    kind: Literal["b2c", "b2b"] = "b2c"
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+    timezone: str = Field("UTC", description="IANA name; days and hours are counted there")
+    region: str = Field("US", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a country code")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in zoneinfo.available_timezones():
+            raise ValueError(f'"{value}" is no time zone.{did_you_mean(value, zoneinfo.available_timezones())}')
+        return value
+
+
+class Engine(Strict):
+    """Where events are computed."""
+
+    backend: Literal["duckdb"] = "duckdb"
+    memory_limit: str = Field("2GB", pattern=r"^\d+(\.\d+)? ?[MG]B$")
+    threads: Count = Field(2, ge=1, le=256)
+
+
+class Identity(Strict):
+    """Which shared identifiers make two records one customer."""
+
+    keys: tuple[Literal[IDENTIFIERS], ...] = Field(IDENTIFIERS, description="strongest first")
+    one_per_customer: tuple[Literal[IDENTIFIERS], ...] = Field((), description="two different values are never one customer")
+    max_records_per_value: Count = Field(20, ge=2, description="a value on more records than this links nobody")
+    key_file: str = Field("data/pseudonym.key", description="secret key of the pseudonyms (64 hex characters)")
+
+
+class Stage(Strict):
+    """The parameters of one notebook."""
+
+    run_dir: str = Field("runs/lab", description="run directory")
+
+
+class IngestSettings(Stage):
+    """Parameters of 01_ingest."""
+
+    config: str = Field("configs/grocer.yaml", description="configuration file; used when the run directory is new")
+    max_reject_share: Share = Field(0.01, description="largest share of a source's rows that may be unreadable")
+    example_rows: Count = Field(5, ge=1, le=50, description="rows shown of long tables")
+
+
+class FeatureSettings(Stage):
+    """Parameters of 02_features."""
+
+    window_days: Count = Field(182, ge=14, description="days of behaviour before as_of that features describe")
+    horizon_days: Count = Field(92, ge=7, description="days of outcomes: after as_of, and one horizon earlier to learn from")
+    top_categories: Count = Field(12, ge=0, le=100, description="product categories that get a share of their own")
+    top_subcategories: Count = Field(20, ge=0, le=200, description="product subcategories that get a share of their own")
+    prior_orders: float = Field(5.0, ge=0, description="shares and rates are shrunk as if this many average orders came first")
+    min_coverage: Share = Field(0.05, description="smallest share of customers with a value for a feature to be used")
+
+
+class ClusteringSettings(Stage):
+    """Parameters of 03_clustering."""
+
+    min_segments: Count = Field(10, ge=2, description="fewest segments wanted")
+    max_segments: Count = Field(30, ge=2, description="most segments wanted")
+    min_size_share: float = Field(0.012, gt=0, le=0.2, description="smallest segment, as a share of the customers")
+    n_neighbors: Count = Field(30, ge=2, le=500, description="UMAP: neighbours that make up a customer's surroundings")
+    n_components: Count = Field(8, ge=2, le=50, description="UMAP: dimensions that HDBSCAN clusters in")
+    min_samples: Count = Field(3, ge=1, description="HDBSCAN: higher calls more customers noise")
+    tail_weight: float = Field(0.3, ge=0, le=2, description="weight of today's features beside the predicted outcomes")
+    bootstraps: Count = Field(20, ge=2, le=200, description="refits on resampled customers for the stability certificate")
+    seed: Count = Field(7, ge=0, description="makes the run repeatable")
+
+    @model_validator(mode="after")
+    def _band(self) -> ClusteringSettings:
+        if self.min_segments > self.max_segments:
+            raise ValueError(f"min_segments {self.min_segments} is larger than max_segments {self.max_segments}")
+        return self
+
+
+class PersonaSettings(Stage):
+    """Parameters of 04_personas."""
+
+    playbook: str = Field("configs/playbook.yaml", description="rules: which treatment for whom at which stage")
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the intervals")
+    false_discovery: float = Field(0.05, gt=0, lt=1, description="share of claims that may be chance")
+    min_effect: float = Field(0.3, ge=0, description="smallest difference worth a sentence, in standard deviations")
+    max_claims: Count = Field(6, ge=1, le=20, description="claims told per persona")
+
+
+class KpiSettings(Stage):
+    """Parameters of 05_kpis."""
+
+    targets: str = Field("configs/targets.yaml", description="goals per KPI")
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the intervals")
+    bootstraps: Count = Field(500, ge=50, le=10000, description="resamples of customers for intervals of money")
+    seed: Count = Field(7, ge=0, description="makes the intervals repeatable")
+
+
+SETTINGS: dict[str, type[Stage]] = dict(
+    zip(STAGES, (IngestSettings, FeatureSettings, ClusteringSettings, PersonaSettings, KpiSettings), strict=True)
+)
+
+
+class Config(Strict):
+    """A whole configuration file."""
+
+    company: Company = Company()
+    as_of: dt.date = Field(description="the only now: features end the moment this day begins")
+    sources: Mapping[str, Source] = Field(min_length=1)
+    names: Mapping[str, str] = Field({}, description="words for readers: a category as the system writes it -> plain words")
+    identity: Identity = Identity()
+    engine: Engine = Engine()
+    ingest: IngestSettings = IngestSettings()
+    features: FeatureSettings = FeatureSettings()
+    clustering: ClusteringSettings = ClusteringSettings()
+    personas: PersonaSettings = PersonaSettings()
+    kpis: KpiSettings = KpiSettings()
+
+    @field_validator("sources")
+    @classmethod
+    def _source_names(cls, value: Mapping[str, Source]) -> Mapping[str, Source]:
+        for name in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+                raise ValueError(f'source name "{name}": use lower-case letters, digits and _')
+        return value
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of everything that decides the results (not where the run lies)."""
+        plain = self.model_dump(mode="json")
+        for stage in STAGES:
+            plain[stage].pop("run_dir")
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def to_yaml(self) -> str:
+        """The configuration with every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(path: str | Path, overrides: Mapping[str, str] | None = None) -> Config:
+    """A YAML file (and `section.setting` -> text overrides) -> Config; raises ParameterError naming every fault at once."""
+    found = workspace.find(path)
+    plain, where = read_yaml(found)
+    for name, value in (overrides or {}).items():
+        _override(plain, name, value)
+    return _validated(Config, plain, lambda keys: _place(found, keys, where, overrides or {}))
+
+
+def read_settings(model: type[Strict], values: Mapping[str, Any], place: str) -> Any:
+    """Plain values (a notebook's parameters, a playbook) -> the checked model; raises ParameterError naming every fault."""
+    return _validated(model, dict(values), lambda keys: f"{place}: {'.'.join(map(str, keys))}")
+
+
+def read_yaml_model(model: type[Strict], path: str | Path) -> Any:
+    """A YAML file of any declared model (playbook, targets) -> the checked model."""
+    found = workspace.find(path)
+    plain, where = read_yaml(found)
+    return _validated(model, plain, lambda keys: _place(found, keys, where, {}))
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON schema that editors complete and check configurations with."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def _override(plain: dict[str, Any], name: str, value: str) -> None:
+    if SECRET.search(name):
+        raise ParameterError(
+            f"-p {name}: parameters are written into the notebooks.",
+            "A secret would be stored in plain text.",
+            "use env:NAME in the configuration",
+        )
+    section, _, setting = name.partition(".")
+    if not setting:
+        plain[section] = value
+        return
+    target = plain.setdefault(section, {})
+    *parents, last = setting.split(".")
+    for parent in parents:
+        target = target.setdefault(parent, {}) if isinstance(target, dict) else {}
+    if isinstance(target, dict):
+        target[last] = value
+
+
+def _place(path: Path, keys: tuple, where: Where, overrides: Mapping[str, str]) -> str:
+    dotted = ".".join(map(str, keys))
+    if dotted in overrides:
+        return f"-p {dotted}"
+    for cut in range(len(keys), -1, -1):
+        if keys[:cut] in where:
+            return f"{path}:{where[keys[:cut]]}: {dotted}"
+    return f"{path}: {dotted}"
+
+
+def _validated(model: type[Strict], plain: dict[str, Any], place: typing.Callable[[tuple], str]) -> Any:
+    try:
+        return model.model_validate(plain)
+    except ValidationError as fault:
+        lines = list(dict.fromkeys(_sentence(model, e, place) for e in fault.errors(include_url=False)))
+    many = f"{len(lines)} faults in the settings:" if len(lines) > 1 else "a fault in the settings:"
+    raise ParameterError(
+        "\n".join([many, *lines]), "Nothing was run; earlier runs are unchanged.", "correct the settings named above"
+    ) from None
+
+
+def _sentence(model: type[Strict], error: Any, place: typing.Callable[[tuple], str]) -> str:
+    keys = tuple(k for k in error["loc"] if not (isinstance(k, str) and k in _UNION_BRANCHES))
+    match error["type"]:
+        case "extra_forbidden":
+            known = _fields_at(model, keys[:-1])
+            return f"{place(keys)}: there is no such setting.{did_you_mean(str(keys[-1]), known)}"
+        case "missing":
+            return f"{place(keys)}: is required."
+    message = error["msg"].removeprefix("Value error, ")
+    value = error["input"]
+    shown = "" if isinstance(value, (dict, BaseModel)) else f", found {str(value)[:60]!r}"
+    return f"{place(keys)}: {message[0].lower()}{message[1:]}{shown}"
+
+
+_UNION_BRANCHES = {"str", "TypeColumn", "ChannelColumn", "tuple[str, ...]"}
+
+
+def _fields_at(model: Any, keys: tuple) -> list[str]:
+    """Names that are legal at this place of the model, following mappings, tuples and unions."""
+    if not keys:
+        return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        field = model.model_fields.get(str(keys[0]))
+        return _first_fields(field.annotation, keys[1:]) if field else []
+    return []
+
+
+def _first_fields(annotation: Any, keys: tuple) -> list[str]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _fields_at(annotation, keys)
+    arguments = typing.get_args(annotation)
+    is_container = typing.get_origin(annotation) not in (typing.Union, types.UnionType)
+    for argument in arguments:
+        names = _first_fields(argument, keys[1:] if is_container and keys else keys)
+        if names:
+            return names
+    return []

@@ -1,0 +1,312 @@
+"""The written contract of every promised table: columns, types, missing values, ranges. Extra columns are allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from workbench.core.errors import ContractBroken
+
+PRIVATE = "private"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One promised column: kind is text, whole, number, yes_no or moment."""
+
+    kind: str
+    missing: bool = False
+    low: float | None = None
+    high: float | None = None
+    among: tuple[str, ...] | None = None
+
+
+TEXT, NUMBER, WHOLE, YES_NO, MOMENT = Column("text"), Column("number"), Column("whole"), Column("yes_no"), Column("moment")
+TEXT_OR_NOT, NUMBER_OR_NOT = Column("text", missing=True), Column("number", missing=True)
+COUNT, SHARE = Column("whole", low=0), Column("number", low=0, high=1)
+SHARE_OR_NOT = Column("number", missing=True, low=0, high=1)
+SEGMENT, MONEY = Column("whole", low=-1), Column("money", missing=True)
+INTERVAL = {"value": NUMBER_OR_NOT, "ci_low": NUMBER_OR_NOT, "ci_high": NUMBER_OR_NOT}
+JOURNEY = ("acquisition", "onboarding", "growth", "retention", "winback")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A table's grain (the columns that are unique together) and its promised columns."""
+
+    grain: tuple[str, ...]
+    columns: dict[str, Column]
+    may_be_empty: bool = False
+
+
+CONTRACTS: dict[str, Contract] = {
+    "identities": Contract(
+        ("source", "record_id"), {"source": TEXT, "record_id": TEXT, "customer_id": TEXT, "match_probability": SHARE}
+    ),
+    "matches": Contract(
+        ("source_l", "record_id_l", "source_r", "record_id_r"),
+        {
+            "source_l": TEXT,
+            "record_id_l": TEXT,
+            "source_r": TEXT,
+            "record_id_r": TEXT,
+            "match_weight": NUMBER,
+            "match_probability": SHARE,
+            "rule": TEXT,
+        },
+        may_be_empty=True,
+    ),  # fmt: skip
+    "customers": Contract(
+        ("customer_id",),
+        {"customer_id": TEXT, "kind": Column("text", among=("b2c", "b2b")), "first_seen_at": Column("moment", missing=True)},
+    ),
+    "events": Contract(
+        (),
+        {
+            "customer_id": TEXT_OR_NOT,
+            "occurred_at": MOMENT,
+            "source": TEXT,
+            "channel": TEXT,
+            "event_type": TEXT,
+            "order_id": TEXT_OR_NOT,
+            "item": TEXT_OR_NOT,
+            "category": TEXT_OR_NOT,
+            "quantity": MONEY,
+            "amount": MONEY,
+            "discount": MONEY,
+            "cost": MONEY,
+            "campaign_id": TEXT_OR_NOT,
+        },
+    ),  # fmt: skip
+    "quality": Contract(
+        ("source", "check"),
+        {
+            "source": TEXT,
+            "check": TEXT,
+            "rows": COUNT,
+            "share": SHARE,
+            "severity": Column("text", among=("info", "warn", "error")),
+            "example": TEXT_OR_NOT,
+        },
+    ),  # fmt: skip
+    "features": Contract(("customer_id",), {"customer_id": TEXT}),
+    "feature_catalog": Contract(
+        ("feature",),
+        {
+            "feature": TEXT,
+            "family": TEXT,
+            "unit": TEXT,
+            "definition": TEXT,
+            "coverage": SHARE,
+            "relevance": SHARE_OR_NOT,
+            "stability": NUMBER_OR_NOT,
+            "actionable": YES_NO,
+            "used": YES_NO,
+            "reason": TEXT,
+        },
+    ),  # fmt: skip
+    "outcomes": Contract(("customer_id",), {"customer_id": TEXT}),
+    "segments": Contract(
+        ("customer_id",),
+        {
+            "customer_id": TEXT,
+            "segment_id": SEGMENT,
+            "segment_name": TEXT,
+            "macro_segment": TEXT,
+            "strength": SHARE,
+            "assigned": Column("text", among=("core", "soft", "unassigned")),
+            "map_x": NUMBER_OR_NOT,
+            "map_y": NUMBER_OR_NOT,
+        },
+    ),  # fmt: skip
+    "segment_quality": Contract(
+        ("segment_id",),
+        {
+            "segment_id": SEGMENT,
+            "segment_name": TEXT,
+            "size": COUNT,
+            "share": SHARE,
+            "revenue_share": NUMBER_OR_NOT,
+            "persistence": NUMBER_OR_NOT,
+            "stability": SHARE_OR_NOT,
+            "stability_low": SHARE_OR_NOT,
+            "stability_high": SHARE_OR_NOT,
+            "verdict": Column("text", among=("pass", "watch", "fail")),
+        },
+    ),  # fmt: skip
+    "scoreboard": Contract(
+        ("method", "outcome"),
+        {
+            "method": TEXT,
+            "n_segments": COUNT,
+            "outcome": TEXT,
+            "r2_adjusted": NUMBER_OR_NOT,
+            "ceiling": NUMBER_OR_NOT,
+            "replication_ami": NUMBER_OR_NOT,
+            "seconds": NUMBER_OR_NOT,
+        },
+        may_be_empty=True,
+    ),  # fmt: skip
+    "personas": Contract(("segment_id",), {"segment_id": SEGMENT, "segment_name": TEXT, "tagline": TEXT, "story": TEXT}),
+    "drivers": Contract(
+        ("segment_id", "claim"),
+        {
+            "segment_id": SEGMENT,
+            "claim": TEXT,
+            "feature": TEXT,
+            "value": NUMBER,
+            "base": NUMBER,
+            "index": NUMBER_OR_NOT,
+            "effect_size": NUMBER,
+            "ci_low": NUMBER,
+            "ci_high": NUMBER,
+            "n": COUNT,
+        },
+    ),  # fmt: skip
+    "playbook": Contract(
+        ("segment_id", "stage"),
+        {
+            "segment_id": SEGMENT,
+            "stage": Column("text", among=JOURNEY),
+            "customers": COUNT,
+            "treatment": TEXT,
+            "channel": TEXT,
+            "offer": TEXT,
+            "message": TEXT,
+            "trigger": TEXT,
+            "kpi": TEXT,
+            "goal": TEXT,
+        },
+    ),  # fmt: skip
+    "kpis": Contract(
+        ("segment_id", "kpi"),
+        {
+            "segment_id": Column("whole", low=-2),
+            "kpi": TEXT,
+            **INTERVAL,
+            "n": COUNT,
+            "numerator": NUMBER_OR_NOT,
+            "denominator": NUMBER_OR_NOT,
+            "target": NUMBER_OR_NOT,
+            "status": TEXT,
+        },
+    ),  # fmt: skip
+    "experiments": Contract(
+        ("segment_id", "experiment"),
+        {
+            "segment_id": SEGMENT,
+            "experiment": TEXT,
+            "effect": NUMBER_OR_NOT,
+            "ci_low": NUMBER_OR_NOT,
+            "ci_high": NUMBER_OR_NOT,
+            "p_value": SHARE_OR_NOT,
+            "q_value": SHARE_OR_NOT,
+            "power": SHARE_OR_NOT,
+            "verdict": TEXT,
+        },
+        may_be_empty=True,
+    ),  # fmt: skip
+    "migration": Contract(
+        ("from_segment", "to_segment"),
+        {
+            "from_segment": SEGMENT,
+            "to_segment": SEGMENT,
+            "customers": COUNT,
+            "share": SHARE,
+            "placebo_share": SHARE_OR_NOT,
+            "net_share": NUMBER_OR_NOT,
+        },
+        may_be_empty=True,
+    ),  # fmt: skip
+    "business_case": Contract(
+        ("segment_id", "scenario"),
+        {
+            "segment_id": SEGMENT,
+            "scenario": TEXT,
+            "assumption": TEXT,
+            "gain_low": NUMBER,
+            "gain_mid": NUMBER,
+            "gain_high": NUMBER,
+            "cost": NUMBER_OR_NOT,
+            "payback_months": NUMBER_OR_NOT,
+        },
+        may_be_empty=True,
+    ),  # fmt: skip
+}
+
+
+def check_frame(name: str, frame: pd.DataFrame) -> None:
+    """Raise ContractBroken, naming every fault, unless the frame keeps the contract of `name` (tables without one pass)."""
+    import pandera.pandas as pa
+
+    if name not in CONTRACTS:
+        return
+    contract = CONTRACTS[name]
+    columns = {
+        c: pa.Column(_pandas_type(spec), nullable=spec.missing, checks=_checks(pa, spec)) for c, spec in contract.columns.items()
+    }
+    schema = pa.DataFrameSchema(columns, unique=list(contract.grain) or None)
+    try:
+        schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as fault:
+        raise _broken(name, fault) from None
+    _check_not_empty(name, contract, len(frame))
+
+
+def check_expression(name: str, table: Any) -> None:
+    """The same for an event-sized table that stays on the engine."""
+    import ibis.expr.datatypes as dt
+    import pandera.ibis as pa
+
+    from workbench.core import engine
+
+    types = {
+        "text": dt.string,
+        "money": engine.MONEY,
+        "moment": dt.Timestamp("UTC", 6),
+        "number": dt.float64,
+        "whole": dt.int64,
+        "yes_no": dt.boolean,
+    }
+    contract = CONTRACTS[name]
+    columns = {c: pa.Column(types[spec.kind], nullable=spec.missing) for c, spec in contract.columns.items()}
+    try:
+        pa.DataFrameSchema(columns).validate(table, lazy=True)
+    except pa.errors.SchemaErrors as fault:
+        raise _broken(name, fault) from None
+    _check_not_empty(name, contract, engine.count_rows(table))
+
+
+def _pandas_type(spec: Column) -> Any:
+    kinds = {"text": str, "whole": int, "number": float, "yes_no": bool, "moment": "datetime64[us, UTC]"}
+    return kinds[spec.kind]
+
+
+def _checks(pa: Any, spec: Column) -> list[Any]:
+    checks = []
+    if spec.low is not None:
+        checks.append(pa.Check.ge(spec.low))
+    if spec.high is not None:
+        checks.append(pa.Check.le(spec.high))
+    if spec.among is not None:
+        checks.append(pa.Check.isin(spec.among))
+    return checks
+
+
+def _broken(name: str, fault: Any) -> ContractBroken:
+    cases = fault.failure_cases[["column", "check"]].astype(str).value_counts().reset_index()
+    lines = [f'column "{c}": {check} fails in {n} place(s)' for c, check, n in cases.itertuples(index=False)]
+    return ContractBroken(
+        "\n".join([f'Table "{name}" breaks its contract:', *lines]),
+        "Later stages rely on it, so nothing was written.",
+        "report this with run.json; it is a fault of the workbench, not of your data",
+    )
+
+
+def _check_not_empty(name: str, contract: Contract, rows: int) -> None:
+    if rows == 0 and not contract.may_be_empty:
+        raise ContractBroken(
+            f'Table "{name}" has no rows.', "Later stages rely on it.", "see the quality table for what was read"
+        )

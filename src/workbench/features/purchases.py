@@ -1,0 +1,164 @@
+"""Purchase behaviour and value: recency, frequency, value, basket, cadence, trend, daypart, discount use, returns."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from workbench.features.catalog import Feature
+from workbench.features.window import Window
+
+DAYPARTS = {"morning": (5, 11), "midday": (11, 15), "afternoon": (15, 19), "evening": (19, 29)}
+
+BEHAVIOUR = (
+    Feature("recency_days", "recency", "days", "days since the last order", "have not ordered for a while", "ordered very recently", "timing", "days since the last order"),
+    Feature("order_count", "frequency", "orders", "orders in the window", "order often", "order rarely", "timing", "orders"),
+    Feature("orders_last_28", "frequency", "orders", "orders in the last 28 days", "ordered often last month", "ordered little last month", "timing", "orders last month"),
+    Feature("active_weeks", "frequency", "weeks", "different weeks with an order", "order in most weeks", "order in few weeks", "timing", "weeks with an order"),
+    Feature("gap_days_mean", "cadence", "days", "mean days between days with an order", "leave long gaps between orders", "come back quickly", "timing", "days between orders"),
+    Feature("gap_days_cv", "cadence", "ratio", "standard deviation of those days over their mean", "order at irregular intervals", "order at regular intervals", "timing", "irregularity"),
+    Feature("net_revenue", "value", "money", "revenue in the window, returns deducted", "spend a lot", "spend little", "offer", "revenue"),
+    Feature("revenue_last_28", "value", "money", "revenue in the last 28 days", "spent a lot last month", "spent little last month", "offer", "revenue last month"),
+    Feature("aov", "value", "money", "average order value: net revenue over orders", "fill large baskets", "fill small baskets", "offer", "order value"),
+    Feature("revenue_trend", "trend", "share", "revenue of the window's second half less the first half, over both", "spend more than they did", "spend less than they did", "timing", "change in spending"),
+    Feature("lines_per_order", "basket", "lines", "order lines per order", "buy many different items at once", "buy few items at once", "product", "items per order"),
+    Feature("line_value", "basket", "money", "revenue per order line", "choose dearer items", "choose cheaper items", "price", "price per item"),
+    Feature("weekend_share", "daypart", "share", "share of orders on Saturday or Sunday, shrunk", "shop on weekends", "shop on working days", "timing", "weekend orders"),
+    *(
+        Feature(f"{part}_share", "daypart", "share", f"share of orders from {a} to {b % 24} o'clock, shrunk", f"shop in the {part}" if part != "midday" else "shop around noon", f"avoid the {part}" if part != "midday" else "avoid noon", "timing", f"{part} orders")
+        for part, (a, b) in DAYPARTS.items()
+    ),
+)  # fmt: skip
+DISCOUNT = (
+    Feature("discount_share", "price", "share", "money off over the undiscounted value, shrunk", "buy on discount", "pay full price", "price", "discount share"),
+)  # fmt: skip
+OWN_BRAND = (
+    Feature("own_brand_share", "price", "share", "share of revenue of the company's own brand, shrunk", "prefer the store's own brand", "prefer national brands", "product", "own-brand share"),
+)  # fmt: skip
+RETURNS = (
+    Feature("return_share", "returns", "share", "money returned over money spent, shrunk", "return a lot", "return little", "service", "return share"),
+)  # fmt: skip
+
+
+def order_lines(events: ir.Table) -> ir.Table:
+    """The events that are purchases or returns."""
+    return events.filter(events.event_type.isin(["order", "return"]))
+
+
+def orders(lines: ir.Table) -> ir.Table:
+    """Order lines -> one row per customer and order: local, days_ago, amount, lines."""
+    bought = lines.filter(lines.event_type == "order")
+    return bought.group_by("customer_id", "order_id").agg(
+        local=bought.local.min(), days_ago=bought.days_ago.max(), amount=bought.amount.sum(), lines=bought.count()
+    )
+
+
+def purchase_features(events: ir.Table, window: Window, prior: float) -> ir.Table:
+    """Events -> customer_id + the features of BEHAVIOUR (and of DISCOUNT, OWN_BRAND, RETURNS), one row per customer with an order."""
+    lines = order_lines(window.events(events))
+    bought = orders(lines)
+    table = _counts(bought, lines, window)
+    for part in (_cadence(bought), _dayparts(bought, prior), _prices(lines, bought, prior)):
+        table = table.left_join(part, "customer_id").drop("customer_id_right")
+    return table
+
+
+def _counts(bought: ir.Table, lines: ir.Table, window: Window) -> ir.Table:
+    late = bought.days_ago <= window.days // 2
+    per = bought.group_by("customer_id").agg(
+        recency_days=bought.days_ago.min().cast("float64"),
+        order_count=bought.count().cast("float64"),
+        orders_last_28=bought.count(where=bought.days_ago <= 28).cast("float64"),
+        active_weeks=((bought.days_ago - 1) // 7).nunique().cast("float64"),
+        late=bought.amount.sum(where=late).fill_null(0).cast("float64"),
+        gross=bought.amount.sum().cast("float64"),
+        lines=bought.lines.sum().cast("float64"),
+    )
+    money = lines.group_by("customer_id").agg(
+        net_revenue=lines.amount.sum().cast("float64"),
+        revenue_last_28=lines.amount.sum(where=lines.days_ago <= 28).fill_null(0).cast("float64"),
+    )
+    joined = per.inner_join(money, "customer_id")
+    return joined.select(
+        "customer_id", "recency_days", "order_count", "orders_last_28", "active_weeks", "net_revenue", "revenue_last_28",
+        aov=joined.gross / joined.order_count,
+        revenue_trend=(2 * joined.late - joined.gross) / joined.gross.nullif(0),
+        lines_per_order=joined.lines / joined.order_count,
+        line_value=joined.gross / joined.lines,
+    )  # fmt: skip
+
+
+def _cadence(bought: ir.Table) -> ir.Table:
+    days = bought.select("customer_id", "days_ago").distinct()
+    gaps = days.mutate(
+        gap=days.days_ago.lag().over(ibis.window(group_by=days.customer_id, order_by=days.days_ago.desc())) - days.days_ago
+    )
+    # Sums of whole days and of their squares are exact, so the result does not depend on the order of rows.
+    sums = gaps.group_by("customer_id").agg(
+        n=gaps.gap.count().cast("float64"),
+        total=gaps.gap.sum().cast("float64"),
+        squares=(gaps.gap * gaps.gap).sum().cast("float64"),
+    )
+    mean = sums.total / sums.n.nullif(0)
+    variance = (sums.squares - sums.n * mean * mean) / (sums.n - 1).nullif(0)
+    enough = sums.n >= 2
+    return sums.select(
+        "customer_id",
+        gap_days_mean=mean,
+        gap_days_cv=ibis.cases((enough, ibis.greatest(variance, 0.0).sqrt() / mean), else_=None),
+    )
+
+
+def _dayparts(bought: ir.Table, prior: float) -> ir.Table:
+    hour = bought.local.hour()
+    parts = {"weekend_share": bought.local.day_of_week.index() >= 5}
+    for part, (start, end) in DAYPARTS.items():
+        inside = (hour >= start) & (hour < end)
+        parts[f"{part}_share"] = inside | (hour < end - 24) if end > 24 else inside
+    counted = bought.mutate(**{name: flag.cast("int64") for name, flag in parts.items()})
+    per = counted.group_by("customer_id").agg(n=counted.count(), **{name: counted[name].sum() for name in parts})
+    return shrunk_shares(per, list(parts), "n", prior)
+
+
+def _prices(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
+    is_order = lines.event_type == "order"
+    zero = ibis.literal(0).cast(lines.amount.type())
+    per = lines.group_by("customer_id").agg(
+        paid=lines.amount.sum(where=is_order),
+        returned=(-lines.amount).sum(where=~is_order).fill_null(zero),
+        off=lines.discount.sum(where=is_order).fill_null(zero),
+        own=lines.amount.sum(where=is_order & lines.own_brand).fill_null(zero),
+    )
+    per = per.mutate(full=per.paid + per.off)
+    money = bought.amount.sum().cast("float64") / bought.count()
+    total = bought.agg(order_value=money)
+    names = {"off": ("full", "discount_share"), "own": ("paid", "own_brand_share"), "returned": ("paid", "return_share")}
+    table = per.cross_join(total)
+    base = per.agg(
+        **{
+            f"{part}_base": per[part].sum().cast("float64") / per[whole].sum().cast("float64").nullif(0)
+            for part, (whole, _) in names.items()
+        }
+    )
+    table = table.cross_join(base)
+    return table.select(
+        "customer_id",
+        **{
+            name: (table[part].cast("float64") + prior * table.order_value * table[f"{part}_base"])
+            / (table[whole].cast("float64") + prior * table.order_value)
+            for part, (whole, name) in names.items()
+        },
+    )
+
+
+def shrunk_shares(per: ir.Table, parts: list[str], whole: str, prior: float) -> ir.Table:
+    """Sums per customer -> parts as shares of `whole`, each shrunk to the population's share by `prior` units of `whole`.
+
+    share = (part + prior * base) / (whole + prior): the mean of a Beta posterior whose prior weighs `prior` units.
+    """
+    base = per.agg(**{f"{p}_base": per[p].sum().cast("float64") / per[whole].sum().cast("float64").nullif(0) for p in parts})
+    table = per.cross_join(base)
+    return table.select(
+        "customer_id",
+        **{p: (table[p].cast("float64") + prior * table[f"{p}_base"]) / (table[whole].cast("float64") + prior) for p in parts},
+    )

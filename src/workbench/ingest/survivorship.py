@@ -1,0 +1,86 @@
+"""Golden records: per attribute the most trusted, then most recent value; consent is combined so that a "no" anywhere wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from workbench.core.config import Config
+from workbench.core.engine import fetch
+from workbench.ingest.records import _ids, personal_columns
+from workbench.ingest.sources import SourceTable
+from workbench.ingest.standardize import consent_word, standardize
+
+
+def collect_attributes(sources: Mapping[str, SourceTable], config: Config, key: bytes, part: str) -> pd.DataFrame:
+    """Declared columns of one part (profile, consent, personal) -> long frame: source, record_id, attribute, value, trust.
+
+    Empty cells are left out; one row per record and attribute (the last in the file's own order of values).
+    """
+    pieces = []
+    for opened in sources.values():
+        source = opened.source
+        columns = personal_columns(source) if part == "personal" else getattr(source, part)
+        if not (columns and source.record_id) or (
+            part == "personal" and source.kind in ("pos", "web", "mobile_app", "tickets", "survey", "social")
+        ):
+            continue
+        picked = {name: opened.table[column].cast("string").strip().nullif("") for name, column in columns.items()}
+        frame = fetch(opened.table.select(raw_id=opened.table[source.record_id].cast("string").strip(), **picked).distinct())
+        frame["record_id"] = _ids(frame.raw_id, source, key)
+        long = frame.drop(columns="raw_id").melt("record_id", var_name="attribute", value_name="value").dropna(subset=["value"])
+        pieces.append(long.assign(source=opened.name, trust=source.trust))
+    columns = ["source", "record_id", "attribute", "value", "trust"]
+    return pd.concat(pieces, ignore_index=True)[columns] if pieces else pd.DataFrame(columns=columns).astype({"trust": int})
+
+
+def survive(attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """Long attributes -> golden values: customer_id, attribute, value, source; one row per customer and attribute.
+
+    The winner has the highest trust, then the latest record, then the first value in the alphabet.
+    """
+    joined = attributes.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
+    joined = joined.merge(records[["source", "record_id", "first_seen_at"]], on=["source", "record_id"], how="left")
+    order = ["customer_id", "attribute", "trust", "first_seen_at", "value", "source"]
+    ranked = joined.sort_values(order, ascending=[True, True, False, False, True, True])
+    return ranked.drop_duplicates(["customer_id", "attribute"])[["customer_id", "attribute", "value", "source"]].reset_index(
+        drop=True
+    )
+
+
+def combine_consent(attributes: pd.DataFrame, identities: pd.DataFrame) -> pd.DataFrame:
+    """Long consent -> customer_id, attribute, value: no if any record says no, yes if one says yes and none no, else unknown."""
+    joined = attributes.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
+    joined["rank"] = joined.value.map(lambda v: {"unknown": 0, "yes": 1, "no": 2}[consent_word(v)]).astype(int)
+    strongest = joined.groupby(["customer_id", "attribute"], as_index=False)["rank"].max()
+    return strongest.assign(value=strongest["rank"].map({0: "unknown", 1: "yes", 2: "no"}))[["customer_id", "attribute", "value"]]
+
+
+def golden_records(
+    identities: pd.DataFrame, records: pd.DataFrame, profile: pd.DataFrame, consent: pd.DataFrame, kind: str
+) -> pd.DataFrame:
+    """Known people -> customers: customer_id, kind, first_seen_at, attributes, consent_*; sorted by customer_id."""
+    seen = identities.merge(records[["source", "record_id", "first_seen_at"]], on=["source", "record_id"], how="left")
+    customers = seen.groupby("customer_id", as_index=False).first_seen_at.min().assign(kind=kind)
+    wide = profile.pivot(index="customer_id", columns="attribute", values="value").reset_index() if len(profile) else None
+    if wide is not None:
+        customers = customers.merge(wide, on="customer_id", how="left")
+    if len(consent):
+        given = consent.pivot(index="customer_id", columns="attribute", values="value").add_prefix("consent_").reset_index()
+        customers = customers.merge(given, on="customer_id", how="left")
+        columns = [c for c in given.columns if c != "customer_id"]
+        customers[columns] = customers[columns].fillna("unknown")
+    lead = ["customer_id", "kind", "first_seen_at"]
+    return customers[[*lead, *sorted(c for c in customers.columns if c not in lead)]].sort_values(
+        "customer_id", ignore_index=True
+    )
+
+
+def personal_data(golden: pd.DataFrame, region: str) -> pd.DataFrame:
+    """Golden personal values -> private table: customer_id, email and phone in standard spelling, names, address; sorted."""
+    wide = golden.pivot(index="customer_id", columns="attribute", values="value").reset_index()
+    for kind in ("email", "phone"):
+        if kind in wide:
+            wide[kind] = standardize(kind, wide[kind], region)
+    return wide.sort_values("customer_id", ignore_index=True)

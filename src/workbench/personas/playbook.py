@@ -1,0 +1,113 @@
+"""The personalization matrix: every segment at every stage of the journey, from rules that a marketer edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from workbench.core.config import Strict, read_yaml_model
+from workbench.core.contracts import JOURNEY
+
+
+class StagePlan(Strict):
+    """What a stage of the journey is for."""
+
+    goal: str = Field(min_length=3)
+    kpi: str
+    trigger: str = Field(min_length=3)
+
+
+class Rule(Strict):
+    """One treatment and the traits (feature: high or low) that call for it; without traits it is for everybody."""
+
+    stage: Literal[JOURNEY]
+    when: Mapping[str, Literal["high", "low"]] = {}
+    treatment: str = Field(min_length=3)
+    channel: str = Field(min_length=2)
+    offer: str = Field(min_length=2)
+    message: str = Field(min_length=2)
+
+
+class Playbook(Strict):
+    """Stages and rules; every stage needs a rule for everybody, so that no cell stays empty."""
+
+    stages: Mapping[Literal[JOURNEY], StagePlan]
+    rules: tuple[Rule, ...]
+
+    @model_validator(mode="after")
+    def _no_empty_cell(self) -> Playbook:
+        for stage in JOURNEY:
+            if stage not in self.stages:
+                raise ValueError(f'stage "{stage}" is not described under stages')
+            if not any(rule.stage == stage and not rule.when for rule in self.rules):
+                raise ValueError(f'stage "{stage}" has no rule without `when`, so some segments would get no treatment')
+        return self
+
+
+def read_playbook(path: str) -> Playbook:
+    """A YAML file -> Playbook; raises ParameterError naming every fault."""
+    return read_yaml_model(Playbook, path)
+
+
+def journey_stages(features: pd.DataFrame, customers: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int) -> pd.Series:
+    """Today's stage of each segmented customer, by the first rule that fits; index: customer_id.
+
+    winback: no order for more than twice their usual gap and 28 days; onboarding: first seen within the horizon before
+    as_of or one order only; growth: spending not falling; retention: the rest. Acquisition holds no customers.
+    """
+    usual = features.gap_days_mean.fillna(28.0).clip(lower=14.0)
+    since = (as_of - customers.set_index("customer_id").first_seen_at.reindex(features.index)).dt.days
+    stage = np.select(
+        [
+            features.recency_days > 2 * usual.clip(lower=14.0),
+            (since < horizon_days) | (features.order_count < 2),
+            features.revenue_trend >= 0,
+        ],
+        ["winback", "onboarding", "growth"],
+        "retention",
+    )
+    return pd.Series(stage, index=features.index).astype("str")
+
+
+def build_matrix(
+    playbook: Playbook, personas: pd.DataFrame, compared: pd.DataFrame, labels: pd.Series, stages: pd.Series
+) -> pd.DataFrame:
+    """-> playbook table: a row per segment x stage, none empty; customers: members that stand at the stage today.
+
+    A segment has a trait when its interval lies beyond 0.2 standard deviations on that side.
+    """
+    traits = {
+        segment: {r.feature: "high" for r in mine.itertuples() if r.ci_low > 0.2}
+        | {r.feature: "low" for r in mine.itertuples() if r.ci_high < -0.2}
+        for segment, mine in compared.groupby("segment_id")
+    }
+    standing = pd.crosstab(labels, stages)
+    rows = []
+    for persona in personas.itertuples(index=False):
+        for stage in JOURNEY:
+            rule = next(
+                r for r in playbook.rules if r.stage == stage and r.when.items() <= traits.get(persona.segment_id, {}).items()
+            )
+            plan = playbook.stages[stage]
+            count = int(standing.get(stage, pd.Series(dtype=int)).get(persona.segment_id, 0))
+            message = rule.message.replace("{tagline}", persona.tagline)
+            rows.append(
+                (
+                    persona.segment_id,
+                    stage,
+                    count,
+                    rule.treatment,
+                    rule.channel,
+                    rule.offer,
+                    message,
+                    plan.trigger,
+                    plan.kpi,
+                    plan.goal,
+                )
+            )
+    columns = ["segment_id", "stage", "customers", "treatment", "channel", "offer", "message", "trigger", "kpi", "goal"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,89 @@
+"""HTML for readers: one page per executed notebook, code hidden, and a first page made of the cells tagged `summary`.
+
+Self-contained: no script, no network; every cell output passes an allow-list.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from workbench.core.config import STAGES
+from workbench.core.files import write_text
+from workbench.core.rundir import Run, notebook_name
+
+TITLES = {"ingest": "Data", "features": "Features", "clustering": "Segments", "personas": "Personas", "kpis": "KPIs"}
+TAGS = {
+    "a", "abbr", "b", "blockquote", "br", "caption", "code", "col", "colgroup", "dd", "details", "div", "dl", "dt", "em", "figcaption",
+    "figure", "h1", "h2", "h3", "h4", "hr", "i", "img", "li", "ol", "p", "pre", "span", "strong", "summary", "sub", "sup", "table",
+    "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+}  # fmt: skip
+ATTRIBUTES = {
+    "*": {"id", "class"},
+    "a": {"href"},
+    "img": {"src", "alt"},
+    "th": {"colspan", "rowspan", "scope"},
+    "td": {"colspan", "rowspan"},
+}
+CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+STYLE = """
+:root{--ink:#222;--grey:#666;--line:#ddd;--accent:#0072b2}
+*{box-sizing:border-box}body{margin:0;font:16px/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;color:var(--ink);background:#fff}
+nav{position:sticky;top:0;background:#fff;border-bottom:1px solid var(--line);padding:.6rem 1.2rem;z-index:1}
+nav a{margin-right:1.1rem;text-decoration:none;color:var(--accent)}nav a.here{color:var(--ink);font-weight:600}
+main{max-width:66rem;margin:0 auto;padding:1rem 1.2rem 4rem}p,li{max-width:46rem}h1{font-size:1.8rem;line-height:1.2}h2{margin-top:2.2rem;border-top:1px solid var(--line);padding-top:1rem}
+img{max-width:100%;height:auto}table{border-collapse:collapse;font-size:.88rem;margin:.6rem 0 1.2rem;display:block;overflow-x:auto}
+caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.3rem .7rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
+thead th{border-bottom:2px solid var(--ink)}tbody tr:hover{background:#f6f8fa}pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:.82rem}
+.anchor-link,.jp-InputPrompt,.jp-OutputPrompt,.prompt{display:none}footer{color:var(--grey);font-size:.85rem;border-top:1px solid var(--line);margin-top:3rem;padding-top:.8rem}
+@media print{nav{display:none}main{max-width:none}h2{break-after:avoid}table,img{break-inside:avoid}}
+"""
+
+
+def write_report(run: Run) -> None:
+    """Write reports/index.html and one page per notebook of a run whose five stages are done."""
+    import nbformat
+
+    notebooks = {s: nbformat.read(run.path / "notebooks" / f"{notebook_name(s)}.ipynb", 4) for s in STAGES}
+    for stage, notebook in notebooks.items():
+        _write_page(run, f"{notebook_name(stage)}.html", TITLES[stage], _body(notebook.cells))
+    summary = [cell for notebook in notebooks.values() for cell in notebook.cells if "summary" in cell.metadata.get("tags", [])]
+    title = f"{run.config.company.name}: customer segments as of {run.config.as_of}"
+    _write_page(run, "index.html", title, f"<h1>{html.escape(title)}</h1>" + _body(summary))
+
+
+def _write_page(run: Run, file: str, title: str, body: str) -> None:
+    pages = {"index.html": "Overview"} | {f"{notebook_name(s)}.html": TITLES[s] for s in STAGES}
+    links = "".join(f'<a href="{page}"{" class=here" if page == file else ""}>{name}</a>' for page, name in pages.items())
+    footer = f"Run {html.escape(run.path.name)} · as of {run.config.as_of} · configuration {run.config.hash[:12]} · every number comes from the tables of this run"
+    page = (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{CSP}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{html.escape(title)}</title><style>{STYLE}</style></head>'
+        f"<body><nav>{links}</nav><main>{body}<footer>{footer}</footer></main></body></html>\n"
+    )
+    write_text(run.path / "reports" / file, page)
+
+
+def _body(cells: list[Any]) -> str:
+    """Cells -> HTML of their prose and outputs; code, prompts and cells tagged remove-cell are left out."""
+    import nbformat
+    import nh3
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
+    from traitlets.config import Config
+
+    shown = [c for c in cells if c.cell_type == "markdown" or c.get("outputs")]
+    settings = Config(
+        {"TagRemovePreprocessor": {"enabled": True, "remove_cell_tags": ["remove-cell", "parameters", "injected-parameters"]}}
+    )
+    exporter = HTMLExporter(
+        config=settings,
+        template_name="basic",
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        embed_images=True,
+    )
+    exporter.register_preprocessor(TagRemovePreprocessor(config=settings), enabled=True)
+    body, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=shown))
+    return nh3.clean(body, tags=TAGS, attributes=ATTRIBUTES, url_schemes={"data", "https", "http"}, link_rel=None)

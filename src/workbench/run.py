@@ -1,0 +1,419 @@
+"""The runner: the five notebooks through Papermill, one run directory, progress shown, safe to stop and to resume."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench.core import workspace
+from workbench.core.config import STAGES, Config, load_config
+from workbench.core.errors import KINDS, EnvironmentFault, InputError, ParameterError, WorkbenchError
+from workbench.core.files import TEMPORARY, write_text
+from workbench.core.inputs import find_file, input_hashes, read_key
+from workbench.core.rundir import HELD_BY_RUNNER, Run, check_run_id, notebook_name
+
+Say = Callable[[str], None]
+MIN_FREE_MB = 500
+ENGINE = "workbench"
+
+
+def run_pipeline(
+    config_path: str, overrides: Mapping[str, str], run_id: str | None, resume: bool, from_stage: str | None, say: Say
+) -> Run:
+    """Run what is to be run and write the report; returns the finished run. Raises WorkbenchError with its exit code."""
+    config = load_config(config_path, overrides)
+    run, lock = _open_or_create(config, Path(config_path).stem, run_id, resume, from_stage)
+    try:
+        return _run_stages(run, say)
+    finally:
+        lock.release()
+
+
+def list_runs() -> list[dict[str, Any]]:
+    """Every run of the workspace, oldest first: run_id, configuration, as_of, segments, state."""
+    found = []
+    for path in sorted(runs_folder().glob("*/run.json"), key=lambda p: p.parent.name):
+        if not path.parent.is_symlink():
+            run = Run.open(path.parent)
+            found.append(
+                {
+                    "run_id": run.path.name,
+                    "company": run.manifest["company"],
+                    "as_of": run.manifest["as_of"],
+                    "segments": run.metrics.get("segments"),
+                    "state": run.manifest["state"],
+                }
+            )
+    return found
+
+
+def runs_folder() -> Path:
+    """Where runs lie."""
+    return workspace.resolve("runs")
+
+
+# -- which run -------------------------------------------------------------------------------------------------------
+
+
+def _open_or_create(config: Config, stem: str, run_id: str | None, resume: bool, from_stage: str | None) -> tuple[Run, Any]:
+    if resume:
+        return _resumed(config, run_id, from_stage)
+    path = runs_folder() / check_run_id(run_id or _new_id(stem))
+    base = _latest_finished(config, from_stage) if from_stage else None
+    _preflight(path, config)
+    lock = _claim(path)
+    run = Run.create(path, config)
+    run.update(inputs=input_hashes(config))
+    if base:
+        _take_over(base, run, from_stage)
+    return run, lock
+
+
+def _claim(path: Path) -> Any:
+    """Lock a new run directory; refuses one that another process holds (exit 4) or that already holds a run (exit 3)."""
+    import filelock
+
+    path.mkdir(parents=True, exist_ok=True)
+    if (path / "run.json").exists():
+        run = Run.open(path)
+        lock = run.lock()
+        lock.release()
+        state = run.manifest["state"]
+        way = "--resume" if state != "finished" else "another --run-id"
+        raise ParameterError(
+            f"run {path.name} exists already ({state}).", "Nothing that was there before is overwritten.", f"use {way}"
+        )
+    lock = filelock.FileLock(path / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise EnvironmentFault(
+            f"run {path.name} is being started by another process.",
+            "Two writers would mix their tables.",
+            "wait for it, or use another --run-id",
+        ) from None
+    return lock
+
+
+def _resumed(config: Config, run_id: str | None, from_stage: str | None) -> tuple[Run, Any]:
+    path = runs_folder() / check_run_id(run_id) if run_id else _newest_unfinished()
+    run = Run.open(path)
+    if run.manifest["state"] == "finished":
+        raise ParameterError(
+            f"run {path.name} is finished.",
+            "A finished run is never changed.",
+            "start a new run, or use --from STAGE without --resume to build on it",
+        )
+    lock = run.lock()
+    try:
+        _check_inputs(run)
+        stored = run.config
+        first = from_stage or run.next_stage
+        if run_id is None or config.hash != stored.hash:
+            _check_same_before(first, stored, config, path.name)
+        if from_stage:
+            run.forget_from(from_stage)
+        if config.hash != stored.hash:
+            write_text(path / "config.yaml", config.to_yaml())
+            run = Run.open(path)
+            run.update(configuration_hash=config.hash, seed=config.clustering.seed)
+    except WorkbenchError:
+        lock.release()
+        raise
+    return run, lock
+
+
+def _newest_unfinished() -> Path:
+    unfinished = [p.parent for p in runs_folder().glob("*/run.json") if _resumable(p.parent)]
+    if not unfinished:
+        raise ParameterError("there is no unfinished run to resume.", fix="start one with `workbench run`")
+    return max(unfinished, key=lambda p: Run.open(p).manifest["created_at"])
+
+
+def _resumable(path: Path) -> bool:
+    if path.is_symlink():
+        return False
+    manifest = Run.open(path).manifest
+    return manifest["mode"] == "run" and manifest["state"] != "finished"
+
+
+def _latest_finished(config: Config, stage: str) -> Run:
+    latest = runs_folder() / "latest"
+    if not (latest / "run.json").exists():
+        raise ParameterError(
+            "--from builds on the latest finished run, and there is none.", fix="run everything once: `workbench run`"
+        )
+    base = Run.open(latest.resolve())
+    _check_inputs(base)
+    _check_same_before(stage, base.config, config, base.path.name)
+    return base
+
+
+def _check_same_before(stage: str | None, stored: Config, wanted: Config, name: str) -> None:
+    """Refuse to mix: settings that decided finished stages must be the ones wanted now."""
+    done = STAGES[: STAGES.index(stage)] if stage else STAGES
+    if not done:
+        return
+    sections = [s for s in Config.model_fields if s not in STAGES] + list(done)
+    differ = [s for s in sections if _comparable(stored, s) != _comparable(wanted, s)]
+    if differ:
+        raise ParameterError(
+            f"run {name} was made with other settings under: {', '.join(differ)}.",
+            "Its finished stages would not match the new ones.",
+            f"go back further (--from {next((s for s in STAGES if s in differ), 'ingest')}), or start a new run",
+        )
+
+
+def _comparable(config: Config, section: str) -> Any:
+    value = getattr(config, section)
+    return value.model_dump(exclude={"run_dir", "config"}) if section in STAGES else value
+
+
+def _take_over(base: Run, run: Run, stage: str) -> None:
+    """The earlier stages' tables, record and notebooks of a finished run, by hard link where the disk allows."""
+    for earlier in STAGES[: STAGES.index(stage)]:
+        record = base.manifest["stages"][earlier]
+        for name in record["tables"]:
+            _link(base.table_path(name), run.table_path(name))
+        _link(
+            base.path / "notebooks" / f"{notebook_name(earlier)}.ipynb",
+            run.path / "notebooks" / f"{notebook_name(earlier)}.ipynb",
+        )
+        run.manifest["stages"][earlier] = {**record, "taken_from": base.path.name}
+    if (base.path / "metrics.json").exists():
+        shutil.copy2(base.path / "metrics.json", run.path / "metrics.json")
+    run.update(state="running")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _new_id(stem: str) -> str:
+    clean = "".join(c if c.isalnum() else "-" for c in stem.lower())[:40]
+    return f"{dt.datetime.now():%Y-%m-%d-%H%M%S}-{clean}"
+
+
+# -- before the first stage --------------------------------------------------------------------------------------------
+
+
+def _preflight(path: Path, config: Config) -> None:
+    parent = path.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        probe = parent / f"{TEMPORARY}probe-{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as fault:
+        raise EnvironmentFault(
+            f"{parent} cannot be written: {fault.strerror}.", "A run needs a folder to write to.", "run in another folder"
+        ) from None
+    free = shutil.disk_usage(parent).free / 2**20
+    if free < MIN_FREE_MB:
+        raise EnvironmentFault(
+            f"{parent} has {free:,.0f} MiB free, at least {MIN_FREE_MB} are needed.",
+            "The run would stop half-way.",
+            "free some space",
+        )
+    for name, source in config.sources.items():
+        find_file(name, source)
+    read_key(config)
+
+
+def _check_inputs(run: Run) -> None:
+    """Refuse to build on tables of other input files."""
+    if not run.stage_done("ingest"):
+        return
+    found = input_hashes(run.config)
+    changed = [name for name in found if found[name] != run.manifest["inputs"].get(name)]
+    if changed:
+        raise InputError(
+            f"sources changed since run {run.path.name} read them: {', '.join(changed)}.",
+            "Old and new data would be mixed.",
+            "start a new run",
+        )
+
+
+# -- the stages --------------------------------------------------------------------------------------------------------
+
+
+def _run_stages(run: Run, say: Say) -> Run:
+    from workbench import report
+
+    started = time.perf_counter()
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    say(f"run {run.path.name}: {run.config.company.name}, as of {run.config.as_of}")
+    try:
+        run.update(state="running")
+        while stage := run.next_stage:
+            run = _run_stage(run, stage, say)
+        say(f"[report] {run.path / 'reports' / 'index.html'}")
+        report.write_report(run)
+        run.update(state="finished", seconds=round(time.perf_counter() - started, 1))
+        _point_latest(run)
+    except KeyboardInterrupt:
+        Run.open(run.path).update(state="interrupted")
+        raise EnvironmentFault("stopped by you.", "Finished stages are kept.", _resume(run)) from None
+    except WorkbenchError:
+        Run.open(run.path).update(state="failed")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return run
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _run_stage(run: Run, stage: str, say: Say) -> Run:
+    """One notebook in its own kernel; done only when our record says so and every cell ran."""
+    import nbformat
+
+    name = notebook_name(stage)
+    final = run.path / "notebooks" / f"{name}.ipynb"
+    temporary = final.with_name(f"{TEMPORARY}{name}.ipynb")
+    sections: dict[str, float] = {}
+    progress = _progress(stage, say, sections)
+    _execute(workspace.resources("notebooks") / f"{name}.ipynb", temporary, run, stage, progress)
+    progress("")
+    fresh = Run.open(run.path)
+    cells = [c for c in nbformat.read(temporary, 4).cells if c.cell_type == "code" and c.source.strip()]
+    if not fresh.stage_done(stage) or any(c.execution_count is None for c in cells):
+        raise EnvironmentFault(
+            f"stage {stage} ended without its record: the notebook's kernel stopped early.",
+            "Its tables are not used.",
+            _resume(run),
+        )
+    os.replace(temporary, final)
+    fresh.manifest["stages"][stage]["sections"] = {k: round(v, 2) for k, v in sections.items()}
+    fresh.update()
+    return fresh
+
+
+def _execute(notebook: Path, output: Path, run: Run, stage: str, progress: Callable[[str], None]) -> None:
+    import papermill as pm
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config as Traits
+
+    _register_engine()
+    _set_kernel_environment(run)
+    parameters = run.settings(stage).model_dump(mode="json") | {"run_dir": str(run.path)}
+    try:
+        pm.execute_notebook(
+            str(notebook), str(output), parameters, engine_name=ENGINE, kernel_name="python3", progress_bar=False, log_output=False,
+            cwd=str(workspace.root()), progress=progress, config=Traits({"KernelManager": {"transport_encryption": "required"}}),
+        )  # fmt: skip
+    except PapermillExecutionError as fault:
+        raise _stage_fault(fault, run, stage) from None
+    except DeadKernelError:
+        peak = f"engine.memory_limit is {run.config.engine.memory_limit}"
+        raise EnvironmentFault(
+            f"stage {stage}: the notebook's kernel was killed ({notebook.name}).",
+            f"Most often the machine ran out of memory ({peak}). Finished stages are kept.",
+            f"close other programs or lower engine.memory_limit, then: {_resume(run)}",
+        ) from None
+
+
+def _stage_fault(fault: Any, run: Run, stage: str) -> WorkbenchError:
+    """The notebook's exception in our words: our own message as it is, anything else without values from the data."""
+    where = f"{notebook_name(stage)}.ipynb, cell [{fault.exec_count}]"
+    if fault.ename in KINDS:
+        error = KINDS[fault.ename]("")
+        error.what = f"{fault.evalue}\nAt:   {where}\nThen: {_resume(run)}"  # two lines that MAX_LINES leaves room for
+        return error
+    log = run.path / "private" / f"{stage}.log"
+    write_text(log, "\n".join(fault.traceback), mode=0o600)
+    if fault.ename in ("MemoryError", "OutOfMemoryException"):
+        return EnvironmentFault(
+            f"stage {stage} ran out of memory ({where}).",
+            "Finished stages are kept.",
+            f"lower engine.memory_limit or close other programs, then: {_resume(run)}",
+        )
+    return WorkbenchError(
+        f"stage {stage} failed with {fault.ename} ({where}).",
+        "This is a fault of the workbench, not of your data.",
+        f"see {log}; to try again: {_resume(run)}",
+    )
+
+
+def _resume(run: Run) -> str:
+    return f"workbench run --resume --run-id {run.path.name}"
+
+
+def _set_kernel_environment(run: Run) -> None:
+    os.environ.update(WORKBENCH_HOME=str(workspace.root()), PYTHONHASHSEED="0")
+    os.environ[HELD_BY_RUNNER] = str(run.path)
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "workbench" / "numba"))
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+
+
+def _register_engine() -> None:
+    """Teach Papermill an engine that tells which section of the notebook is being computed."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    if ENGINE in papermill_engines._engines:
+        return
+
+    class SectionEngine(NBClientEngine):
+        """Papermill's own engine, announcing the heading above each cell."""
+
+        @classmethod
+        def execute_managed_notebook(
+            cls, nb_man: Any, kernel_name: str, progress: Callable[[str], None] = lambda _: None, **kwargs: Any
+        ) -> None:
+            headings = _headings(nb_man.nb.cells)
+            start = nb_man.cell_start
+
+            def announce(cell: Any, cell_index: int, **more: Any) -> None:
+                progress(headings[cell_index])
+                start(cell, cell_index, **more)
+
+            nb_man.cell_start = announce
+            super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+    papermill_engines.register(ENGINE, SectionEngine)
+
+
+def _headings(cells: list[Any]) -> list[str]:
+    current, found = "start", []
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            titles = [line.removeprefix("## ").strip() for line in cell.source.splitlines() if line.startswith("## ")]
+            current = titles[-1] if titles else current
+        found.append(current)
+    return found
+
+
+def _progress(stage: str, say: Say, sections: dict[str, float]) -> Callable[[str], None]:
+    """Say each new section with the stage's elapsed time, and add up the seconds of every section."""
+    state = {"section": "", "since": time.perf_counter(), "started": time.perf_counter()}
+    label = f"[{STAGES.index(stage) + 1}/{len(STAGES)}] {notebook_name(stage)}"
+
+    def progress(section: str) -> None:
+        now = time.perf_counter()
+        if state["section"]:
+            sections[state["section"]] = sections.get(state["section"], 0.0) + now - state["since"]
+        if section and section != state["section"]:
+            say(f"{label} · {now - state['started']:5.1f} s · {section}")
+        state.update(section=section, since=now)
+
+    return progress
+
+
+def _point_latest(run: Run) -> None:
+    link = runs_folder() / "latest"
+    temporary = runs_folder() / f"{TEMPORARY}latest-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(run.path.name)
+    os.replace(temporary, link)

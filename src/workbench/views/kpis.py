@@ -1,0 +1,264 @@
+"""What readers of notebook 05 see: tables, charts and computed sentences about the `kpis` table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from workbench.views import theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DECISIVE = ("clv", "repeat_rate", "lapse_rate", "revenue_growth", "response_rate", "profitability")
+FORMATS = {"share": "{:.1%}", "change": "{:+.1%}", "money": "{:,.2f}", "ratio": "{:.2f}", "points": "{:+.0f}"}
+VERDICTS = {"on target": "meets its goal", "below target": "misses its goal", "undecided": "undecided"}
+VERDICT_COLOURS = dict(zip(VERDICTS, (theme.VERDICT_COLOURS[v] for v in ("pass", "fail", "watch")), strict=True))
+MARKS = {"above": " ▲", "below": " ▼"}
+REASON = "not computable: "
+
+
+def kpi_total_table(kpis: pd.DataFrame) -> theme.Shown:
+    """kpis -> every KPI for all customers: value, interval, n, goal, verdict, definition."""
+    total = kpis[kpis.segment_id == theme.TOTAL]
+    shown = pd.DataFrame(
+        {
+            "KPI": total["name"],
+            "value": _values(total, "value"), "interval": _intervals(total), "customers": total.n, "goal": _values(total, "target"),
+            "verdict": total.status.map(lambda s: VERDICTS.get(s, s)), "definition": total.definition,
+        }
+    )  # fmt: skip
+    return theme.table(shown, f"All customers: every KPI with its {_level(kpis)} interval (money in the company's currency)")
+
+
+def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
+    """kpis + segments (customer_id, segment_id) -> segments x KPI; ▲ ▼ mark intervals that exclude the value of all customers."""
+    known = kpis[kpis.value.notna()]
+    cells = known.assign(cell=_values(known, "value") + known.versus_total.map(MARKS).fillna(""))
+    wide = (
+        cells.pivot(index="segment_id", columns="name", values="cell")
+        .reindex(columns=list(dict.fromkeys(cells["name"])))
+        .astype("str")
+    )
+    sizes = segments.segment_id.value_counts()
+    sizes.loc[theme.TOTAL] = len(segments)
+    names = kpis.drop_duplicates("segment_id").set_index("segment_id").segment_name
+    order = sizes.sort_values(ascending=False, kind="stable").index
+    first = pd.DataFrame({"segment": names.reindex(order), "customers": sizes.reindex(order)})
+    caption = f"KPIs per segment; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
+    return theme.table(first.join(wide).reset_index(drop=True), caption)
+
+
+def kpi_detail_table(kpis: pd.DataFrame, kpi: str) -> theme.Shown:
+    """kpis -> one KPI for every segment: value, interval, n, numerator, denominator, verdict; the highest first."""
+    one = kpis[kpis.kpi == kpi].sort_values("value", ascending=False, na_position="last")
+    shown = pd.DataFrame(
+        {
+            "segment": one.segment_name, "value": _values(one, "value"), "interval": _intervals(one), "customers": one.n,
+            "numerator": one.numerator, "denominator": one.denominator, "goal": _values(one, "target"),
+            "verdict": one.status.map(lambda s: VERDICTS.get(s, s)),
+        }
+    )  # fmt: skip
+    return theme.table(shown, f"{_first_upper(one['name'].iloc[0])}: {one.definition.iloc[0]}")
+
+
+def chart_kpi_small_multiples(kpis: pd.DataFrame, chosen: Sequence[str] = DECISIVE) -> Figure:
+    """kpis -> one panel per computable KPI of `chosen`: segments in order of value, dot and interval; the line is all customers."""
+    import matplotlib.pyplot as plt
+
+    drawn = [k for k in chosen if not _segments(kpis, k).empty]
+    if not drawn:
+        return _empty_figure("None of these KPIs can be computed")
+    columns = min(2, len(drawn))
+    rows = -(-len(drawn) // columns)
+    height = 1.2 + 0.21 * max(len(_segments(kpis, k)) for k in drawn)
+    figure, axes = plt.subplots(rows, columns, figsize=(6.2 * columns, height * rows), squeeze=False, layout="constrained")
+    colours = theme.segment_colours(sorted(set(kpis.segment_id)))
+    for ax, kpi in zip(axes.flat, drawn, strict=False):
+        _panel(ax, kpis, kpi, colours)
+    for ax in axes.flat[len(drawn) :]:
+        ax.set_axis_off()
+    return figure
+
+
+def chart_kpi_targets(kpis: pd.DataFrame) -> Figure:
+    """kpis -> one row per KPI with a goal: bar to the value of all customers, its interval, and the goal as an upright mark."""
+    import matplotlib.pyplot as plt
+
+    total = kpis[(kpis.segment_id == theme.TOTAL) & kpis.target.notna() & kpis.value.notna()]
+    if total.empty:
+        return _empty_figure("No computable KPI has a goal")
+    figure, axes = plt.subplots(len(total), 1, figsize=(10, 0.9 + 0.5 * len(total)), squeeze=False, layout="constrained")
+    for ax, row in zip(axes.flat, total.itertuples(), strict=True):
+        _bullet(ax, row)
+    figure.suptitle(_goal_title(total), x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return figure
+
+
+def say_kpis(kpis: pd.DataFrame, chosen: Sequence[str] = DECISIVE) -> str:
+    """kpis -> Markdown: what is missing and undecided first, then the most reliable differences of the chosen KPIs."""
+    lines = [say_not_computable(kpis), _say_verdicts(kpis), _say_chance(kpis)]
+    lines += [_say_extremes(kpis, kpi) for kpi in chosen]
+    return "\n\n".join(line for line in lines if line)
+
+
+def say_not_computable(kpis: pd.DataFrame) -> str:
+    """kpis -> Markdown: each KPI without a value for all customers and why, and how many values single segments lack."""
+    total = kpis[kpis.segment_id == theme.TOTAL]
+    lost = total[total.status.str.startswith(REASON)]
+    gaps = kpis[(kpis.segment_id != theme.TOTAL) & kpis.status.str.startswith(REASON) & ~kpis.kpi.isin(lost.kpi)]
+    head = f"**{len(lost)} of {len(total)} KPIs cannot be computed from these sources**" + (":" if len(lost) else ".")
+    reasons = [f"- {theme.plain(row['name'])}: {theme.plain(row['status'].removeprefix(REASON))}" for _, row in lost.iterrows()]
+    more = (
+        f"Of the others, {len(gaps)} values of single segments are missing, mostly because {_commonest(gaps)}."
+        if len(gaps)
+        else ""
+    )
+    return "\n\n".join(part for part in (head, "\n".join(reasons), more) if part)
+
+
+def _say_verdicts(kpis: pd.DataFrame) -> str:
+    judged = kpis[kpis.status.isin(VERDICTS)]
+    if judged.empty:
+        return "No KPI has a goal, so there are no verdicts; goals stand in the targets file."
+    counts = judged.status.value_counts()
+    undecided, met, missed = (int(counts.get(s, 0)) for s in ("undecided", "on target", "below target"))
+    return (
+        f"**Of {len(judged)} comparisons with a goal, {undecided} are undecided**: the interval contains the goal, or there are too few "
+        f"customers for an interval. {met} meet their goal and {missed} miss it."
+    )
+
+
+def _say_chance(kpis: pd.DataFrame) -> str:
+    compared = kpis[kpis.versus_total.isin(["above", "below", "alike"])]
+    if compared.empty:
+        return ""
+    apart, chance = int((compared.versus_total != "alike").sum()), (1 - compared.confidence.iloc[0]) * len(compared)
+    return (
+        f"{apart} of {len(compared)} segment values differ from all customers at {_level(kpis)}; about {chance:.0f} would do so by chance alone. "
+        "Segments are made of behaviour, so they differ in it by construction: read these as descriptions, not as effects of anything done."
+    )
+
+
+def _say_extremes(kpis: pd.DataFrame, kpi: str) -> str:
+    """The segments whose intervals lie farthest above and below all customers."""
+    one = _segments(kpis, kpi)
+    above, below = one[one.versus_total == "above"], one[one.versus_total == "below"]
+    if above.empty and below.empty:
+        return ""
+    total = kpis[(kpis.kpi == kpi) & (kpis.segment_id == theme.TOTAL)].iloc[0]
+    ends = [("above", above.loc[above.ci_low.idxmax()])] if len(above) else []
+    ends += [("below", below.loc[below.ci_high.idxmin()])] if len(below) else []
+    told = " and ".join(f"{side} it **{theme.plain(row['segment_name'])}** with {_with_interval(row)}" for side, row in ends)
+    return f"- {_first_upper(theme.plain(total['name']))}, {_format(total['value'], total['unit'])} for all customers: most clearly {told}."
+
+
+def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> None:
+    one = _segments(kpis, kpi).sort_values("value", ignore_index=True)
+    total = kpis[(kpis.kpi == kpi) & (kpis.segment_id == theme.TOTAL)].iloc[0]
+    shades = [theme.GREY if s == -1 else colours[s] for s in one.segment_id]
+    ax.hlines(one.index, one.ci_low, one.ci_high, color=shades, linewidth=2)
+    # A hollow dot: too few or too equal customers for an interval.
+    ax.scatter(
+        one.value,
+        one.index,
+        edgecolors=shades,
+        s=22,
+        zorder=3,
+        facecolors=["white" if none else c for c, none in zip(shades, one.ci_low.isna(), strict=True)],
+    )
+    if pd.notna(total["value"]):
+        ax.axvline(total["value"], color=theme.INK, linewidth=1, linestyle="--", zorder=0)
+    ax.set_yticks(one.index, [_short(name) for name in one.segment_name], fontsize=8)
+    ax.tick_params(axis="y", length=0)
+    ax.margins(y=0.02)
+    _unit_axis(ax, total["unit"])
+    apart = int(one.versus_total.isin(MARKS).sum())
+    ax.set_title(
+        f"{_first_upper(total['name'])}: {apart} of {len(one)} segments\ndiffer from all customers ({_format(total['value'], total['unit'])})",
+        fontsize=10,
+    )
+    ax.set_xlabel(f"{total['unit']}, {_level(kpis)} interval (hollow: none); dashed: all customers")
+
+
+def _bullet(ax: Axes, row: object) -> None:
+    ax.barh(0, row.value, height=0.55, color=VERDICT_COLOURS[row.status], alpha=0.55)
+    if pd.notna(row.ci_low):
+        ax.hlines(0, row.ci_low, row.ci_high, color=theme.INK, linewidth=2)
+    ax.vlines(row.target, -0.5, 0.5, color=theme.INK, linewidth=3)
+    ax.set_yticks([0], [row.name])
+    side = " (lower is better)" if row.better == "lower" else ""
+    text = f"{_format(row.value, row.unit)}, goal {_format(row.target, row.unit)}{side}: {VERDICTS[row.status]}"
+    ax.annotate(text, (1.01, 0.5), xycoords="axes fraction", va="center", fontsize=9)
+    ax.axvline(0, color=theme.GREY, linewidth=0.8)
+    ax.set_ylim(-0.6, 0.6)
+    ax.tick_params(axis="both", length=0, labelsize=9)
+    ax.set_xticks([])
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _goal_title(total: pd.DataFrame) -> str:
+    counts = total.status.value_counts()
+    met, missed, open_ = (int(counts.get(s, 0)) for s in VERDICTS)
+    return f"{met} of {len(total)} goals are met, {missed} missed, {open_} undecided (bar: value, line: interval, upright mark: goal; own scales)"
+
+
+def _empty_figure(text: str) -> Figure:
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6, 1))
+    ax.set_axis_off()
+    ax.set_title(text)
+    return figure
+
+
+def _unit_axis(ax: Axes, unit: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _format(value, unit)))
+
+
+def _segments(kpis: pd.DataFrame, kpi: str) -> pd.DataFrame:
+    """The segments' rows of a KPI that have a value, unassigned included."""
+    return kpis[(kpis.kpi == kpi) & (kpis.segment_id != theme.TOTAL) & kpis.value.notna()]
+
+
+def _format(value: float, unit: str) -> str:
+    return "–" if pd.isna(value) else FORMATS[unit].format(value)
+
+
+def _with_interval(row: pd.Series) -> str:
+    low, high = _format(row["ci_low"], row["unit"]), _format(row["ci_high"], row["unit"])
+    return f"{_format(row['value'], row['unit'])} ({low} to {high}, n = {row['n']:,})"
+
+
+def _values(frame: pd.DataFrame, column: str) -> pd.Series:
+    return pd.Series([_format(v, u) for v, u in zip(frame[column], frame.unit, strict=True)], index=frame.index, dtype="str")
+
+
+def _intervals(frame: pd.DataFrame) -> pd.Series:
+    both = zip(_values(frame, "ci_low"), _values(frame, "ci_high"), frame.ci_low.isna(), strict=True)
+    return pd.Series(["–" if none else f"{low} to {high}" for low, high, none in both], index=frame.index, dtype="str")
+
+
+def _level(kpis: pd.DataFrame) -> str:
+    return f"{100 * kpis.confidence.iloc[0]:g}%"
+
+
+def _commonest(gaps: pd.DataFrame) -> str:
+    return theme.plain(gaps.status.str.removeprefix(REASON).value_counts().index[0])
+
+
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _short(name: str, most: int = 34) -> str:
+    """A segment's name for an axis: no control characters, at most `most` characters."""
+    text = re.sub(r"[\u202a-\u202e\u2066-\u2069\x00-\x1f]", " ", str(name))
+    return text if len(text) <= most else text[: most - 1] + "…"
