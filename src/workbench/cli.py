@@ -50,7 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="build the demo company's source files")
-    demo.add_argument("folder", nargs="?", default="data/demo")
+    demo.add_argument("folder", nargs="?", help="where to write (data/demo, or data/orders for the orders table)")
+    demo.add_argument(
+        "--company", choices=("grocer", "orders"), default="grocer", help="a grocer with many systems, or one table of orders"
+    )
     demo.add_argument("--seed", type=int, default=7)
     demo.add_argument("--households", type=int, help="keep only so many households")
     demo.set_defaults(command=_demo)
@@ -80,11 +83,16 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(options: argparse.Namespace) -> None:
     from workbench.core import workspace
     from workbench.demo import build_demo
+    from workbench.demo.orders import write_orders
 
     started = time.perf_counter()
-    for path in build_demo(workspace.resolve(options.folder), seed=options.seed, households=options.households):
-        print(path)
-    print(f"demo company built in {time.perf_counter() - started:.0f} s; run it with `workbench run`")
+    if options.company == "orders":
+        paths = write_orders(workspace.resolve(options.folder or "data/orders"))
+    else:
+        paths = build_demo(workspace.resolve(options.folder or "data/demo"), seed=options.seed, households=options.households)
+    print("\n".join(str(path) for path in paths))
+    command = "workbench run" + (" configs/orders.yaml" if options.company == "orders" else "")
+    print(f"demo company built in {time.perf_counter() - started:.0f} s; run it with `{command}`")
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -86,4 +86,5 @@ def _body(cells: list[Any]) -> str:
     )
     exporter.register_preprocessor(TagRemovePreprocessor(config=settings), enabled=True)
     body, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=shown))
+    body = body.replace('.ipynb"', '.html"')  # notebooks point to notebooks, pages to pages
     return nh3.clean(body, tags=TAGS, attributes=ATTRIBUTES, url_schemes={"data", "https", "http"}, link_rel=None)

@@ -225,7 +225,8 @@ def test_some_households_share_an_email_and_some_emails_are_placeholders(contact
 
 def test_crm_text_is_messy_but_can_reach_nobody(contacts):
     emails = contacts["email"][contacts["email"] != ""]
-    assert (emails != emails.str.strip()).any() and (emails != emails.str.lower()).any()
+    assert (emails != emails.str.strip()).any()
+    assert (emails != emails.str.lower()).any()
     assert emails.str.strip().str.lower().str.fullmatch(RESERVED_EMAIL).all()
     phones = contacts["mobile"][contacts["mobile"] != ""]
     assert phones.str.replace(r"\d", "0", regex=True).nunique() >= 5
@@ -260,7 +261,8 @@ def test_no_mailing_is_opened_more_often_than_it_was_delivered(mails):
 def test_nothing_is_sent_after_unsubscribing(mails):
     left = mails[mails["event"] == "unsubscribe"].set_index("subscriber_email")["occurred_at"]
     sent = mails[mails["event"] == "sent"].groupby("subscriber_email")["occurred_at"].max()
-    assert len(left) > 3 and left.index.is_unique
+    assert len(left) > 3
+    assert left.index.is_unique
     assert (sent[left.index] < left).all()
 
 
@@ -280,7 +282,8 @@ def test_only_logins_name_a_web_visitor(demo, truth):
     web = truth[truth["source"] == "web"].set_index("record_id")["household_id"]
     owned = web[web.notna()]
     assert 0.25 < 1 - owned.index.isin(named).mean() < 0.45
-    assert web.isna().sum() > 50 and not (named & set(web[web.isna()].index))
+    assert web.isna().sum() > 50
+    assert not (named & set(web[web.isna()].index))
 
 
 def test_only_sign_ins_name_an_app_user(demo):

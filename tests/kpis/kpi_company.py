@@ -39,7 +39,11 @@ MONEY = ("amount", "discount", "cost")
 def event(customer, at, kind, **more):
     """One event; `at` is text in UTC or a moment."""
     moment = dt.datetime.fromisoformat(at).replace(tzinfo=dt.UTC) if isinstance(at, str) else at
-    row = dict.fromkeys(SCHEMA.names) | {"customer_id": customer, "occurred_at": moment, "event_type": kind, "machine": False} | more
+    row = (
+        dict.fromkeys(SCHEMA.names)
+        | {"customer_id": customer, "occurred_at": moment, "event_type": kind, "machine": False}
+        | more
+    )
     return row | {name: None if row[name] is None else Decimal(str(row[name])) for name in MONEY}
 
 
@@ -80,7 +84,11 @@ FUTURE = [
     event(None, "2024-04-02T10:00", "ad_spend", cost=999),
 ]
 SEGMENTS = pd.DataFrame(
-    {"customer_id": ["a", "b", "c", "d"], "segment_id": [0, 0, 1, -1], "segment_name": ["regulars", "regulars", "newcomers", "unassigned"]}
+    {
+        "customer_id": ["a", "b", "c", "d"],
+        "segment_id": [0, 0, 1, -1],
+        "segment_name": ["regulars", "regulars", "newcomers", "unassigned"],
+    }
 )
 PREDICTIONS = pd.DataFrame({"customer_id": ["a", "b", "c"], "future_spend": [100.0, 0.0, 50.0]})
 
@@ -120,7 +128,14 @@ def simulated_sums(customers, seed):
     orders = rng.poisson(1.5, customers).astype(float)
     gross = (orders * rng.gamma(2, 10, customers)).round(2)
     sums = pd.DataFrame(
-        {"customer_id": ids, "orders": orders, "gross": gross, "revenue": gross, "active": (orders > 0) * 1.0, "repeat": (orders > 1) * 1.0}
+        {
+            "customer_id": ids,
+            "orders": orders,
+            "gross": gross,
+            "revenue": gross,
+            "active": (orders > 0) * 1.0,
+            "repeat": (orders > 1) * 1.0,
+        }
     )
     sums["score"] = np.where(rng.random(customers) < 0.3, rng.integers(0, 11, customers), np.nan)
     group = rng.integers(-1, 4, customers)

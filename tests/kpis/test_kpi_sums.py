@@ -18,7 +18,19 @@ from workbench.kpis.customer_sums import (
 )
 
 ZONE = zoneinfo.ZoneInfo(PERIOD.zone)
-KINDS = ("order", "order", "order", "return", "campaign_sent", "coupon_redeemed", "email_open", "checkout", "page_view", "survey", "ticket")
+KINDS = (
+    "order",
+    "order",
+    "order",
+    "return",
+    "campaign_sent",
+    "coupon_redeemed",
+    "email_open",
+    "checkout",
+    "page_view",
+    "survey",
+    "ticket",
+)
 # An anchor makes every column present, so that the comparison is never about missing sources.
 ANCHOR = [e | {"customer_id": "z"} for e in EVENTS if e["customer_id"] == "a"]
 

@@ -26,7 +26,9 @@ def test_the_examples_are_valid_and_say_that_they_are_examples():
 
 
 def test_an_unknown_kpi_is_an_error_with_a_hint(tmp_path):
-    with pytest.raises(ParameterError, match=r'targets.yaml:1: retention_rat: there is no such setting. Did you mean "retention_rate"\?'):
+    with pytest.raises(
+        ParameterError, match=r'targets.yaml:1: retention_rat: there is no such setting. Did you mean "retention_rate"\?'
+    ):
         read(tmp_path, "retention_rat: 0.9\n")
 
 

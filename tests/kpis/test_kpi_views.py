@@ -22,7 +22,9 @@ def style():
 @pytest.fixture(scope="module")
 def many():
     sums, segments = simulated_sums(600, 2)
-    segments["segment_name"] = segments.segment_id.map({i: f"<b>$group_{i}$ | *x* </b>" for i in range(4)} | {-1: "unassigned"}).astype("str")
+    segments["segment_name"] = segments.segment_id.map(
+        {i: f"<b>$group_{i}$ | *x* </b>" for i in range(4)} | {-1: "unassigned"}
+    ).astype("str")
     return estimate_kpis(sums, segments, Targets(repeat_rate=0.1, aov=20, nps=90), SETTINGS, 30), segments
 
 

@@ -100,7 +100,6 @@ def wide_board(board: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({"outcome": pd.Series(dtype="str")})
     wide = board.pivot(index="outcome", columns="method", values="r2_adjusted").reindex(columns=board.method.unique())
     wide["ceiling"] = board.groupby("outcome").ceiling.first()
-    wide.index = [o.removeprefix("future_").replace("category_", "").replace("_", " ") for o in wide.index]
     return wide.rename_axis("outcome").reset_index()
 
 

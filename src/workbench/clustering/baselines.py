@@ -14,9 +14,12 @@ from workbench.core.config import ClusteringSettings
 
 
 def rfm_grid(features: pd.DataFrame) -> np.ndarray:
-    """Recency x frequency x revenue in thirds by rank -> 27 cells at most, one label per customer."""
+    """Recency x frequency x revenue in thirds by rank -> 27 cells at most, one label per customer.
+
+    One that is the same for everybody, and so no feature in use, divides nobody.
+    """
     label = np.zeros(len(features), int)
-    for column in ("recency_days", "order_count", "net_revenue"):
+    for column in features.columns.intersection(["recency_days", "order_count", "net_revenue"]):
         ranks = features[column].rank(method="average", pct=True)
         label = label * 3 + np.clip(np.ceil(ranks * 3).fillna(1).astype(int) - 1, 0, 2)
     return np.unique(label, return_inverse=True)[1]

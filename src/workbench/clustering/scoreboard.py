@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ MEAN = "mean of outcomes"
 SEEDS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slice:
     """One set of events seen as today's features, and as features and outcomes one horizon earlier; indexed by customer."""
 
@@ -54,6 +55,7 @@ def methods(settings: ClusteringSettings, relevance: pd.Series, k: int) -> dict[
     three seeds, so that a lucky or unlucky start does not decide.
     """
 
+    @functools.cache
     def represented(part: Slice) -> np.ndarray:
         return outcome_aware(
             part.earlier, part.earlier_outcomes, part.today, relevance, settings.tail_weight, settings.seed

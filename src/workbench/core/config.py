@@ -43,11 +43,7 @@ SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 def _whole_number(value: Any) -> Any:
     """Refuse 10.0 and 1e3 where a whole number is meant: they are typing slips more often than intentions."""
-    if (
-        isinstance(value, bool)
-        or isinstance(value, float)
-        or (isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value))
-    ):
+    if isinstance(value, (bool, float)) or (isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+\s*", value)):
         raise ValueError("a whole number such as 10 is expected")
     return value
 
@@ -66,7 +62,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Strict(BaseModel):
     """Frozen; an unknown setting is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class Csv(Strict):
@@ -340,22 +336,24 @@ def _override(plain: dict[str, Any], name: str, value: str) -> None:
             "A secret would be stored in plain text.",
             "use env:NAME in the configuration",
         )
-    section, _, setting = name.partition(".")
-    if not setting:
-        plain[section] = value
-        return
-    target = plain.setdefault(section, {})
-    *parents, last = setting.split(".")
+    *parents, last = name.split(".")
+    target: Any = plain
     for parent in parents:
-        target = target.setdefault(parent, {}) if isinstance(target, dict) else {}
-    if isinstance(target, dict):
-        target[last] = value
+        if isinstance(target, dict) and target.get(parent) is None:
+            target[parent] = {}
+        target = target[parent] if isinstance(target, dict) else None
+    if not isinstance(target, dict):
+        raise ParameterError(
+            f"-p {name}: there is no such setting that a parameter could change.", fix="change it in the configuration"
+        )
+    target[last] = value
 
 
 def _place(path: Path, keys: tuple, where: Where, overrides: Mapping[str, str]) -> str:
     dotted = ".".join(map(str, keys))
-    if dotted in overrides:
-        return f"-p {dotted}"
+    for name in overrides:
+        if name == dotted or name.startswith(f"{dotted}."):
+            return f"-p {name}"
     for cut in range(len(keys), -1, -1):
         if keys[:cut] in where:
             return f"{path}:{where[keys[:cut]]}: {dotted}"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MONEY = dt.Decimal(18, 4)
 MOMENT = dt.Timestamp("UTC")
 ROW = "source_row"
+LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+QUOTE_LEFT_OPEN = "QUOTE LEFT OPEN"
 
 
 def connect(settings: Engine, spill: Path | None = None) -> ibis.BaseBackend:
@@ -70,25 +72,36 @@ def parse_moment(column: ir.Column, pattern: str, zone: str) -> ir.TimestampValu
     pattern: iso (naive times are the zone's; Z and offsets are honoured), epoch_ms, epoch_s, or a strptime pattern.
     """
     if pattern in ("epoch_ms", "epoch_s"):
-        return utc_time(column.try_cast("int64").as_timestamp("ms" if pattern == "epoch_ms" else "s"), "UTC")
+        number, unit = column.try_cast("int64"), "ms" if pattern == "epoch_ms" else "s"
+        latest = LAST_SECOND * (1000 if unit == "ms" else 1)
+        sound = number.between(-latest // 4, latest)
+        return utc_time(ibis.cases((sound, number)).as_timestamp(unit), "UTC")
     if not column.type().is_string():
         return column.cast(MOMENT) if getattr(column.type(), "timezone", None) else utc_time(column.cast("timestamp"), zone)
     text = column.strip()
     if pattern != "iso":
-        return utc_time(_try_strptime(text, pattern), zone)
-    absolute = text.re_search(r"(Z|[+-]\d\d:?\d\d)$") & text.contains(":")
-    return ibis.cases((absolute, text.try_cast(MOMENT)), else_=utc_time(text.try_cast("timestamp"), zone))
+        clock = _try_strptime(text, pattern)
+        return clock.cast(MOMENT) if "%z" in pattern else utc_time(clock, zone)
+    # A letter or sign after the hour is a zone: honoured if it can be read, else the value is no time.
+    absolute = text.re_search(r":.*[A-Za-z+-]")
+    clock = utc_time(text.try_cast("timestamp"), zone)
+    return ibis.cases((~text.re_search(r"^\d{4}\D"), None), (absolute, text.upper().try_cast(MOMENT)), else_=clock)
 
 
 def parse_number(column: ir.Column, decimal: str) -> ir.DecimalValue:
     """A column as the system wrote it -> exact decimals, missing where it is not a number; thousands marks are dropped."""
     if not column.type().is_string():
-        return column.cast(MONEY)
+        return column.try_cast(MONEY)
     thousands = "." if decimal == "," else ","
     text = column.strip()
     grouped = text.re_search(rf"^[+-]?\d{{1,3}}([{thousands}]\d{{3}})+([{decimal}]\d+)?$")
     text = ibis.cases((grouped, text.replace(thousands, "")), else_=text)
     return (text.replace(",", ".") if decimal == "," else text).try_cast(MONEY)
+
+
+def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
+    """Compute an expression once and keep it on the engine (spilling to disk if need be) for several readers."""
+    return con.create_table(name, table, temp=True, overwrite=True)
 
 
 def fetch(table: ir.Table) -> pd.DataFrame:
@@ -129,16 +142,19 @@ def read_delimited(
         "read_csv(?, header=true, all_varchar=true, delim=?, quote='\"', escape='\"', skip=?, nullstr='', "
         "strict_mode=true, ignore_errors=true, store_rejects=true, rejects_table=?, rejects_scan=?, auto_detect=false, columns=?)"
     )
-    header = _header(path, delimiter, skip)
+    header = read_header(path, delimiter, skip)
     rejects = f"{name}_rejects"
     statement = f'CREATE OR REPLACE TEMP TABLE "{name}" AS SELECT row_number() OVER () AS {ROW}, * FROM {reader}'
     con.raw_sql(f'DROP TABLE IF EXISTS "{rejects}"')
     con.con.execute(statement, [str(path), delimiter, skip, rejects, f"{rejects}_scan", dict.fromkeys(header, "VARCHAR")])
-    faults = con.con.execute(f'SELECT DISTINCT line, CAST(error_type AS VARCHAR) FROM "{rejects}" ORDER BY line').fetchall()
+    # An unclosed quote that reaches past its own line has swallowed the lines after it.
+    reason = f"CASE WHEN error_type = 'UNQUOTED VALUE' AND contains(csv_line, chr(10)) THEN '{QUOTE_LEFT_OPEN}' ELSE CAST(error_type AS VARCHAR) END"
+    faults = con.con.execute(f'SELECT line, min({reason}) FROM "{rejects}" GROUP BY line ORDER BY line').fetchall()
     return con.table(name), faults
 
 
-def _header(path: Path, delimiter: str, skip: int) -> list[str]:
+def read_header(path: Path, delimiter: str, skip: int) -> list[str]:
+    """The column names of a UTF-8 text file as they are written, before anything is read."""
     import csv
 
     with path.open(encoding="utf-8", newline="") as file:

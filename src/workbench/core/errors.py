@@ -22,10 +22,10 @@ class WorkbenchError(Exception):
 
     def __str__(self) -> str:
         """The message in at most MAX_LINES lines, the fix always among them."""
-        tail = [f"Why:  {self.why}"] if self.why else []
-        tail += [f"Fix:  {self.fix}"] if self.fix else []
+        tail = f"Why:  {self.why}".splitlines()[:2] if self.why else []
+        tail += f"Fix:  {self.fix}".splitlines()[:5] if self.fix else []
         head = self.what.splitlines()
-        room = MAX_LINES - sum(len(line.splitlines()) for line in tail)
+        room = MAX_LINES - len(tail)
         if len(head) > room:
             head = [*head[: room - 1], f"… and {len(head) - room + 1} more"]
         return "\n".join([*head, *tail])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -33,7 +34,8 @@ def atomic_write(path: Path, write: Callable[[Path], object], mode: int = 0o644)
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except Exception as fault:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if is_disk_fault(fault):
             raise disk_fault(path, fault) from None
         raise

@@ -123,7 +123,8 @@ class Run:
         """Hold the run alone; raises EnvironmentFault naming the holder. The system frees it when the process dies."""
         import filelock
 
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        # One lock object per process: running a notebook's first cell again takes the lock that its kernel holds.
+        lock = filelock.FileLock(self.path / ".lock", timeout=0, is_singleton=True)
         try:
             lock.acquire()
         except filelock.Timeout:
@@ -170,7 +171,7 @@ class Run:
         done = self.next_stage is None
         self.update(state="lab" if self.manifest["mode"] == "lab" else ("complete" if done else "running"))
         if self._lock is not None:
-            self._lock.release()
+            self._lock.release(force=True)
             self._lock = None
 
     def settings(self, stage: str) -> Any:
@@ -299,9 +300,10 @@ def _fresh_lab(path: Path, settings: Any) -> Run:
     """A run started by hand: its configuration is read anew each time notebook 01 runs."""
     check_run_id(path.name)
     config = load_config(settings.config)
-    return Run.create(
-        path, config.model_copy(update={"ingest": settings.model_copy(update={"run_dir": config.ingest.run_dir})}), mode="lab"
-    )
+    config = config.model_copy(update={"ingest": settings.model_copy(update={"run_dir": config.ingest.run_dir})})
+    # Nothing of a run in use is touched, not even its record.
+    with Run.open(path).lock() if (path / "run.json").exists() else contextlib.nullcontext():
+        return Run.create(path, config, mode="lab")
 
 
 def _make_folder(folder: Path) -> None:

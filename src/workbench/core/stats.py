@@ -80,9 +80,9 @@ def adjusted_r2(outcome: np.ndarray, labels: np.ndarray) -> float:
     known = np.isfinite(outcome)
     y, groups = outcome[known], np.unique(labels[known], return_inverse=True)[1]
     n, k = len(y), groups.max() + 1 if len(groups) else 0
-    total = ((y - y.mean()) ** 2).sum() if n else 0.0
-    if n <= k or total <= 1e-12:
+    if n <= k or np.ptp(y) <= 1e-12 * abs(y).max():
         return np.nan
+    total = ((y - y.mean()) ** 2).sum()
     means = np.bincount(groups, y) / np.bincount(groups)
     residual = ((y - means[groups]) ** 2).sum()
     return float(1 - residual / (n - k) / (total / (n - 1)))

@@ -27,11 +27,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Where]:
         raise ParameterError(
             f"{path}: larger than 1 MB.", "A configuration is written by hand.", "name the configuration, not the data"
         )
-    text = path.read_text(encoding="utf-8-sig")
     try:
+        text = path.read_text(encoding="utf-8-sig")
         tokens = list(yaml.scan(text))
         node = yaml.compose(text)
-    except (yaml.YAMLError, ValueError) as fault:
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise ParameterError(_scan_message(path, fault), "Nothing was run.", "correct that line") from None
     for token in tokens:
         if isinstance(token, (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)):

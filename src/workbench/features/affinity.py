@@ -17,16 +17,22 @@ LEVELS = ("category", "subcategory")
 
 
 def top_values(events: ir.Table, window: Window, level: str, count: int) -> tuple[str, ...]:
-    """The `count` categories (or subcategories) with most revenue in the window, largest first, ties by name."""
+    """The `count` categories (or subcategories) with most revenue in the window, largest first, ties by name.
+
+    Of spellings that would share a feature ("Meat", "MEAT") only the largest is taken.
+    """
     lines = order_lines(window.events(events))
     known = lines.filter(lines[level].notnull())
     ranked = known.group_by(level).agg(revenue=known.amount.sum()).order_by(ibis.desc("revenue"), level)
-    return tuple(fetch(ranked.limit(count))[level])
+    values = fetch(ranked)[level]
+    taken = values.map(lambda value: share_feature(level, value)).duplicated()
+    return tuple(values[~taken][:count])
 
 
 def share_feature(level: str, value: str) -> str:
     """('category', 'MEAT-PCKGD') -> category_meat_pckgd_share."""
-    return f"{level}_{re.sub(r'[^a-z0-9]+', '_', value.lower()).strip('_')}_share"
+    word = re.sub(r"[\W_]+", "_", value.lower()).strip("_")
+    return f"{level}_{word}_share"
 
 
 def affinity_catalog(tops: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> list[Feature]:

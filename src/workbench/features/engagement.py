@@ -76,7 +76,7 @@ def engagement_features(events: ir.Table, window: Window, types: list[str], prio
     if "email_delivered" in types:
         mails = happened.filter(happened.event_type.isin(["email_delivered", "email_open", "email_click"]))
         per = mails.group_by("customer_id").agg(
-            delivered=mails.count(where=mails.event_type == "email_delivered"),
+            delivered=mails.count(where=mails.event_type == "email_delivered").nullif(0),
             email_open_rate=ibis.least(
                 mails.count(where=mails.event_type == "email_open"), mails.count(where=mails.event_type == "email_delivered")
             ),
@@ -88,7 +88,7 @@ def engagement_features(events: ir.Table, window: Window, types: list[str], prio
         table = table.left_join(rates, "customer_id").drop("customer_id_right")
     if "survey" in types:
         answers = happened.filter(happened.event_type == "survey", happened.score.notnull())
-        # Two answers at one moment are averaged by their sum in order, so ties cannot depend on the order of rows.
+        # Of two answers at one moment the lower counts, so ties cannot depend on the order of rows.
         latest = answers.mutate(
             place=ibis.rank().over(ibis.window(group_by=answers.customer_id, order_by=answers.occurred_at.desc()))
         )
@@ -102,7 +102,8 @@ def own_actions(events: ir.Table, window: Window) -> ir.Table:
     """What customers did themselves, in any channel: one row per customer, channel and action (an order counts once)."""
     happened = window.events(events)
     own = happened.filter(happened.event_type.notin(NOT_OWN_ACTIONS), ~happened.machine.fill_null(False))
-    once = ibis.cases((own.event_type == "order", own.order_id), else_=own.occurred_at.cast("string") + own.event_type)
+    moment = own.occurred_at.cast("string") + own.event_type
+    once = ibis.cases((own.event_type == "order", own.order_id.fill_null(moment)), else_=moment)
     return own.select("customer_id", "channel", action=once).distinct()
 
 

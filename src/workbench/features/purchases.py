@@ -19,7 +19,7 @@ BEHAVIOUR = (
     Feature("gap_days_cv", "cadence", "ratio", "standard deviation of those days over their mean", "order at irregular intervals", "order at regular intervals", "timing", "irregularity"),
     Feature("net_revenue", "value", "money", "revenue in the window, returns deducted", "spend a lot", "spend little", "offer", "revenue"),
     Feature("revenue_last_28", "value", "money", "revenue in the last 28 days", "spent a lot last month", "spent little last month", "offer", "revenue last month"),
-    Feature("aov", "value", "money", "average order value: net revenue over orders", "fill large baskets", "fill small baskets", "offer", "order value"),
+    Feature("aov", "value", "money", "average order value: revenue over orders, returns not deducted", "fill large baskets", "fill small baskets", "offer", "order value"),
     Feature("revenue_trend", "trend", "share", "revenue of the window's second half less the first half, over both", "spend more than they did", "spend less than they did", "timing", "change in spending"),
     Feature("lines_per_order", "basket", "lines", "order lines per order", "buy many different items at once", "buy few items at once", "product", "items per order"),
     Feature("line_value", "basket", "money", "revenue per order line", "choose dearer items", "choose cheaper items", "price", "price per item"),
@@ -41,8 +41,9 @@ RETURNS = (
 
 
 def order_lines(events: ir.Table) -> ir.Table:
-    """The events that are purchases or returns."""
-    return events.filter(events.event_type.isin(["order", "return"]))
+    """The events that are purchases or returns; lines without an order id belong together when they share the moment."""
+    lines = events.filter(events.event_type.isin(["order", "return"]))
+    return lines.mutate(order_id=ibis.coalesce(lines.order_id, lines.occurred_at.cast("string")))
 
 
 def orders(lines: ir.Table) -> ir.Table:

@@ -51,10 +51,10 @@ def score_features(
     rare = catalog.coverage < min_coverage
     catalog["used"] = ~(constant | rare)
     catalog["reason"] = np.select(
-        [constant, rare, catalog.relevance <= chance],
+        [rare, constant, catalog.relevance <= chance],
         [
-            "left out: the same for everybody",
             "left out: known for too few customers",
+            "left out: the same for everybody",
             "kept, but no better than chance at telling outcomes",
         ],
         "kept",

@@ -112,10 +112,14 @@ def _canonical(opened: SourceTable, declared: Events, zone: str) -> ir.Table:
     raw_id = table[source.record_id].cast("string").strip().nullif("") if source.record_id else ibis.null("string")
     if source.record_id:
         faults.append((raw_id.isnull(), source.record_id))
+    texts = {name: _text(table, getattr(declared, name)) for name in TEXTS}
+    # Order lines without a number belong together when they happened at one moment.
+    numbered = kind.notin(["order", "return"]) | texts["order_id"].notnull()
+    texts["order_id"] = ibis.cases((numbered, texts["order_id"]), else_=moment.cast("string"))
     return table.filter(kind.notnull()).select(
         source=ibis.literal(opened.name), raw_id=raw_id, source_row=table[engine.ROW].cast("int64"), occurred_at=moment,
         channel=_channel(table, declared, source.kind), event_type=kind,
-        **{name: _text(table, getattr(declared, name)) for name in TEXTS}, **values,
+        **texts, **values,
         own_brand=_flag(table, declared.own_brand), machine=_flag(table, declared.machine),
         fault=ibis.cases(*[(bad, ibis.literal(column)) for bad, column in faults], else_=ibis.null("string")),
     )  # fmt: skip

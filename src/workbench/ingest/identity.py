@@ -36,6 +36,12 @@ class _Groups:
             record = self.parent[record]
         return int(record)
 
+    def hold_exclusive(self, usable: pd.DataFrame, settings: Identity) -> None:
+        """Note the one-per-customer identifiers of records that are still alone."""
+        exclusive = usable[usable.identifier.isin(settings.one_per_customer)].sort_values(["node", "identifier", "value"])
+        for node, kind, value in exclusive[["node", "identifier", "value"]].itertuples(index=False):
+            self.exclusive.setdefault(node, {}).setdefault(kind, value)
+
     def conflict(self, a: int, b: int) -> str:
         mine, theirs = self.exclusive.get(self.find(a), {}), self.exclusive.get(self.find(b), {})
         return next((kind for kind in mine if kind in theirs and mine[kind] != theirs[kind]), "")
@@ -63,12 +69,18 @@ def link_records(
     ordered = _ranked(records, trust)
     usable = identifiers.dropna(subset=["value"]).merge(ordered[["source", "record_id", "node"]], on=["source", "record_id"])
     usable = usable[usable.identifier.isin(settings.keys)]
-    usable, crowded = _without_crowds(usable, settings.max_records_per_value)
     earlier = usable.seen_at.isna() | (usable.seen_at < as_of)
-    groups, links, refused = _join_all(len(ordered), usable[earlier], settings)
+    then, _ = _without_crowds(usable[earlier], settings.max_records_per_value)  # later records do not undo a link
+    usable, crowded = _without_crowds(usable, settings.max_records_per_value)
+    groups, links, refused = _join_all(len(ordered), then, settings)
     customer = np.array([groups.find(node) for node in range(len(ordered))])
     late = _attach_later(ordered, usable, customer, as_of)
+    groups.hold_exclusive(usable[usable.node.isin([node for node, _, _ in late])], settings)
     for node, anchor, rule in late:
+        if reason := groups.conflict(anchor, node):
+            refused.append((anchor, node, rule, reason))
+            continue
+        groups.join(anchor, node)
         customer[node] = customer[anchor]
         links.append((anchor, node, rule))
     ids = {
@@ -78,14 +90,16 @@ def link_records(
     identities = ordered[["source", "record_id"]].assign(customer_id=[ids[c] for c in customer], match_probability=1.0)
     return Linked(
         identities.sort_values(["source", "record_id"], ignore_index=True),
-        _matches(ordered, usable, links),
+        _matches(ordered, then, links),
         pd.concat([crowded, _refused(ordered, refused)], ignore_index=True),
     )
 
 
 def _ranked(records: pd.DataFrame, trust: Mapping[str, int]) -> pd.DataFrame:
     """Records in the order in which they would name a customer: most trusted source, then earliest, then by name."""
-    ranked = records.assign(trust=records.source.map(trust).fillna(0))
+    # A record keyed by e-mail may stand under several spellings; it is still one record.
+    ranked = records.groupby(["source", "record_id"], as_index=False).first_seen_at.min()
+    ranked = ranked.assign(trust=ranked.source.map(trust).fillna(0))
     ranked = ranked.sort_values(
         ["trust", "first_seen_at", "source", "record_id"],
         ascending=[False, True, True, True],
@@ -111,9 +125,7 @@ def _without_crowds(usable: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, pd.
 
 def _join_all(n: int, usable: pd.DataFrame, settings: Identity) -> tuple[_Groups, list, list]:
     groups, links, refused = _Groups(np.arange(n)), [], []
-    exclusive = usable[usable.identifier.isin(settings.one_per_customer)].sort_values(["node", "identifier", "value"])
-    for node, kind, value in exclusive[["node", "identifier", "value"]].itertuples(index=False):
-        groups.exclusive.setdefault(node, {}).setdefault(kind, value)
+    groups.hold_exclusive(usable, settings)
     for kind in settings.keys:
         mine = usable[usable.identifier == kind].sort_values(["value", "node"])
         previous_value, anchor = None, -1

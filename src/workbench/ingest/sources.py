@@ -49,13 +49,20 @@ def open_source(con: Any, name: str, source: Source) -> SourceTable:
         raise
     except Exception as fault:
         reason = str(fault).splitlines()[0][:160]
+        mend = "csv.encoding, for example cp1252 or utf-16," if isinstance(fault, UnicodeError) else "format,"
         raise InputError(
             f'source "{name}": {path} is not readable as {source.file_format}: {reason}',
             "Nothing was read.",
-            f"set sources.{name}.format, or export the file again",
+            f"set sources.{name}.{mend} or export the file again",
         ) from None
-    _check_columns(name, source, path, table.columns)
     rows = engine.count_rows(table)
+    if rows == 0 and faults:
+        raise InputError(
+            f'source "{name}": {path}: none of {len(faults):,} lines is readable (line {faults[0][0]}: {faults[0][1].lower()}).',
+            "Nothing was read.",
+            f"set sources.{name}.format and csv.delimiter, or export the file again",
+        )
+    _check_columns(name, source, path, table.columns)
     if rows == 0:
         raise InputError(
             f'source "{name}": {path} has a header and no rows.',
@@ -142,10 +149,36 @@ def _open_csv(con: Any, name: str, source: Source, path: Path) -> tuple[ir.Table
         )
     text = _as_utf8(path, source, name)
     try:
-        return engine.read_delimited(con, text, f"source_{name}", delimiter, source.csv.skip_rows)
+        _check_header(name, path, engine.read_header(text, delimiter, source.csv.skip_rows))
+        table, faults = engine.read_delimited(con, text, f"source_{name}", delimiter, source.csv.skip_rows)
     finally:
         if text != path:
             text.unlink(missing_ok=True)
+    if opened := [line for line, reason in faults if reason == engine.QUOTE_LEFT_OPEN]:
+        raise InputError(
+            f'source "{name}": {path}:{opened[0]}: a quotation mark is opened and not closed.',
+            "The lines after it would be lost.",
+            "correct that line, or export the file again",
+        )
+    return table, faults
+
+
+def _check_header(name: str, path: Path, header: list[str]) -> None:
+    if not header:
+        raise InputError(
+            f'source "{name}": {path} has no header.',
+            "Nothing was read.",
+            f"set sources.{name}.csv.skip_rows, or export it again",
+        )
+    folded = [column.casefold() for column in header]
+    for column in header:
+        places = [str(i + 1) for i, other in enumerate(folded) if other == column.casefold()]
+        if len(places) > 1:
+            raise InputError(
+                f'source "{name}": {path} has more than one column "{column}" (columns {", ".join(places)}).',
+                "Only one of them would count.",
+                "export the file with one name per column",
+            )
 
 
 def _as_utf8(path: Path, source: Source, name: str) -> Path:

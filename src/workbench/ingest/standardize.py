@@ -48,7 +48,8 @@ def standardize_phone(raw: str | None, region: str) -> str | None:
         number = phonenumbers.parse(unicodedata.normalize("NFKC", raw), region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number) or PLACEHOLDER_DIGITS.match(str(number.national_number)):
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if not possible or PLACEHOLDER_DIGITS.match(phonenumbers.national_significant_number(number)):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
@@ -56,7 +57,7 @@ def standardize_phone(raw: str | None, region: str) -> str | None:
 def standardize_code(raw: str | None) -> str | None:
     """A customer or card number: trimmed, inner spaces dropped, upper case; leading zeros stay."""
     text = re.sub(r"\s+", "", unicodedata.normalize("NFKC", raw)).upper() if isinstance(raw, str) else ""
-    return text or None
+    return unicodedata.normalize("NFKC", text) or None
 
 
 def standardize(kind: str, values: pd.Series, region: str) -> pd.Series:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-MAX_WORDS = 6
+KNOWN = 0.5  # a trait that is known for fewer members does not describe the segment
+SURE = 0.1  # a trait enters a name only when its whole interval is at least so far from everybody else
 LEADS = {
     # feature: (word when high, word when low); what the name begins with
     "net_revenue": ("Top-spending", "Light-spending"),
@@ -30,7 +34,6 @@ LEADS = {
     "own_brand_share": ("Own-brand", "National-brand"),
     "category_count": ("All-department", "Few-department"),
     "coupon_redeemed_count": ("Coupon-redeeming", ""),
-    "campaign_sent_count": ("Much-mailed", "Rarely mailed"),
     "email_open_rate": ("Newsletter-reading", "Newsletter-ignoring"),
     "email_open_count": ("Newsletter-reading", ""),
     "email_click_count": ("Newsletter-clicking", ""),
@@ -47,95 +50,104 @@ LEADS = {
 }
 
 
-def name_segments(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, names: Mapping[str, str]) -> pd.Series:
-    """All comparisons (see `compare_segments`) -> segment_id: name, unique, at most six words.
+def name_segments(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series) -> pd.Series:
+    """All comparisons (see `compare_segments`) -> segment_id: name; unique, the same for the same data.
 
-    The two strongest traits of different families lead the name ("Big-basket discount-seeking"), the strongest category
-    follows ("fruit and vegetables shoppers"). Larger segments choose first; a taken name gives way to the next trait.
+    The two strongest traits of different kinds make the name: "Big-basket discount-seeking shoppers", or with a
+    category "Big-basket produce buyers". Larger segments choose first; a taken name gives way to the next pair of traits.
     """
-    family = catalog.set_index("feature").family
-    words = {f: names_of(f, catalog, names) for f in catalog.feature}
-    taken: dict[str, int] = {}
-    for segment in sizes.sort_values(ascending=False, kind="stable").index:
-        mine = compared[compared.segment_id == segment]
-        mine = mine.assign(strength=mine.effect_size.abs()).sort_values(["strength", "feature"], ascending=[False, True])
-        taken[next(name for name in _candidates(mine, family, words) if name not in taken)] = segment
-    return pd.Series({segment: name for name, segment in taken.items()}).sort_index()
+    return _choose(compared, catalog, sizes, _candidates)
+
+
+def name_macros(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series) -> pd.Series:
+    """The same for macro-segments (compared by macro_id in the column segment_id): the strongest free trait alone."""
+    return _choose(compared, catalog, sizes, _macro_candidates)
 
 
 def named_tables(
-    segmentation: pd.DataFrame, certificate: pd.DataFrame, names: pd.Series, compared: pd.DataFrame
+    segmentation: pd.DataFrame, certificate: pd.DataFrame, names: pd.Series, macros: pd.Series
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Numbers -> names: the tables segments and segment_quality (see their contracts).
-
-    A macro-segment is called after its largest member's leading value trait and keeps its place in the order of size.
-    """
+    """Numbers -> names: the tables segments and segment_quality (see their contracts)."""
     member = segmentation[segmentation.segment_id >= 0].drop_duplicates("segment_id").set_index("segment_id").macro_id
-    macro = name_macros(member, certificate.set_index("segment_id")["size"], compared)
     everyone = segmentation.assign(
         segment_name=segmentation.segment_id.map(names).fillna("unassigned").astype("str"),
-        macro_segment=segmentation.macro_id.map(macro).fillna("unassigned").astype("str"),
+        macro_segment=segmentation.macro_id.map(macros).fillna("unassigned").astype("str"),
     )
     order = ["customer_id", "segment_id", "segment_name", "macro_segment", "strength", "assigned", "map_x", "map_y"]
     quality = certificate.assign(
-        segment_name=certificate.segment_id.map(names).astype("str"),
-        macro_segment=certificate.segment_id.map(member).map(macro).astype("str"),
+        segment_name=certificate.segment_id.map(names), macro_segment=certificate.segment_id.map(member).map(macros)
     )
+    quality = quality.astype({"segment_name": "str", "macro_segment": "str"})
     return everyone[order], quality[
         ["segment_id", "segment_name", *[c for c in quality.columns if c not in ("segment_id", "segment_name")]]
     ]
 
 
-def name_macros(member: pd.Series, sizes: pd.Series, compared: pd.DataFrame) -> dict[int, str]:
-    """macro_id -> name from the size-weighted mean effects of its members: the strongest trait not yet taken by another."""
-    weighted = compared.assign(macro_id=compared.segment_id.map(member), weight=compared.segment_id.map(sizes))
-    weighted["product"] = weighted.effect_size * weighted.weight
-    sums = weighted.groupby(["macro_id", "feature"], as_index=False)[["product", "weight"]].sum()
-    sums["effect"] = sums["product"] / sums.weight
-    sums = sums.sort_values(
-        ["macro_id", "effect"], key=lambda c: c.abs() if c.name == "effect" else c, ascending=[True, False], kind="stable"
-    )
+def _choose(
+    compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, candidates: Callable[[list[Trait]], Iterator[str]]
+) -> pd.Series:
+    told = catalog.set_index("feature")
     taken: dict[str, int] = {}
-    for macro in sorted(sums.macro_id.unique()):
-        mine = sums[sums.macro_id == macro]
-        leads = [LEADS.get(r.feature, ("", ""))[0 if r.effect > 0 else 1] for r in mine.itertuples()]
-        leads = list(dict.fromkeys(lead for lead in leads if lead))
-        options = [f"{lead} customers" for lead in leads] + [f"{a} {b.lower()} customers" for a in leads for b in leads if a != b]
-        taken[next(option for option in options if option not in taken)] = macro
-    return {macro: name for name, macro in taken.items()}
+    for segment in sizes.sort_values(ascending=False, kind="stable").index:
+        mine = compared[(compared.segment_id == segment) & (compared.coverage >= KNOWN)]
+        mine = mine.assign(strength=mine.effect_size.abs())
+        mine = mine[np.where(mine.effect_size > 0, mine.ci_low, -mine.ci_high) >= SURE]
+        mine = mine.sort_values(["strength", "feature"], ascending=[False, True])
+        traits = [t for row in mine.itertuples() if (t := _trait(row.feature, row.effect_size, told))]
+        taken[next(name for name in candidates(traits) if name not in taken)] = segment
+    return pd.Series({segment: name for name, segment in taken.items()}).sort_index()
 
 
-def names_of(feature: str, catalog: pd.DataFrame, names: Mapping[str, str]) -> str:
-    """The category word of an affinity share ("share of fuel" -> "fuel"), "" for other features."""
-    noun = catalog.noun[catalog.feature == feature].iloc[0]
-    return (
-        noun.removeprefix("share of ")
-        if feature.startswith(("category_", "subcategory_")) and noun.startswith("share of ")
-        else ""
-    )
+def _macro_candidates(traits: list[Trait]) -> Iterator[str]:
+    words = list(dict.fromkeys(t.word for t in traits)) or ["Average"]
+    yield from (f"{word[0].upper()}{word[1:]} customers" for word in words)
+    yield from (f"{words[0]} customers, variant {number}" for number in itertools.count(2))
 
 
-def _candidates(mine: pd.DataFrame, family: pd.Series, words: Mapping[str, str]):
-    """Names from most to least telling; the last resort counts up the second trait's rank, so the list never ends early."""
-    traits = []
-    for row in mine.itertuples():
-        lead = LEADS.get(row.feature, ("", ""))[0 if row.effect_size > 0 else 1]
-        if lead and lead not in [t for t, _ in traits]:
-            traits.append((lead, family.get(row.feature, "")))
-    goods = [words[r.feature] for r in mine.itertuples() if words.get(r.feature) and r.effect_size > 0.2] or [""]
-    for tail in [*goods[:4], ""]:
-        who = f"{tail} buyers" if tail else "shoppers"
-        for i, (first, one) in enumerate(traits):
-            for second, other in traits[i + 1 :]:
-                if one != other:
-                    yield _short(f"{first} {second.lower()} {who}")
-    for first, _ in traits:
-        for second, _ in traits:
-            for good in goods:
-                yield _short(f"{first} {second.lower()} {good} buyers".replace("  ", " "))
-    for number, (first, _) in enumerate(traits * 50, start=2):
-        yield f"{first} shoppers, variant {number}"
+@dataclass(frozen=True)
+class Trait:
+    """A word for a name; goods are what is bought, other traits say how."""
+
+    word: str
+    group: str
+    goods: bool = False
 
 
-def _short(name: str) -> str:
-    return " ".join(name.split())
+def _trait(feature: str, effect: float, told: pd.DataFrame) -> Trait | None:
+    """The trait that a feature gives a segment, if there is a good word for it on that side."""
+    family, noun = told.family[feature], told.noun[feature]
+    if family == "affinity" and noun.startswith("share of "):
+        return Trait(noun.removeprefix("share of "), noun, goods=True) if effect > 0 else None
+    word = LEADS.get(feature, ("", ""))[0 if effect > 0 else 1]
+    group = "basket" if feature in BASKET else GROUPS.get(family, feature)
+    return Trait(word, group) if word else None
+
+
+# Features that say the same to a reader share a group; a name takes one word of each.
+GROUPS = {
+    "frequency": "rhythm", "cadence": "rhythm", "recency": "rhythm", "value": "money", "trend": "money", "basket": "basket",
+}  # fmt: skip
+BASKET = ("aov", "lines_per_order", "line_value")
+
+
+def _candidates(traits: list[Trait]) -> Iterator[str]:
+    """Names from most to least telling: pairs by the sum of their ranks, then triples; a number only where words run out."""
+    pairs = sorted(((i, j) for i in range(len(traits)) for j in range(i + 1, len(traits))), key=lambda p: (p[0] + p[1], p[0]))
+    for i, j in pairs:
+        if traits[i].group != traits[j].group and not (traits[i].goods and traits[j].goods):
+            yield _name([traits[i], traits[j]])
+    for i, j in pairs:
+        for k in range(j + 1, len(traits)):
+            trio = (traits[i], traits[j], traits[k])
+            if len({t.group for t in trio}) == 3 and sum(t.goods for t in trio) <= 1:
+                yield _name(list(trio))
+    lead = traits[0].word if traits else "Average"
+    yield from (f"{lead} shoppers, variant {number}" for number in itertools.count(2))
+
+
+def _name(traits: list[Trait]) -> str:
+    how = [t.word for t in traits if not t.goods]
+    what = [t.word for t in traits if t.goods]
+    words = [how[0], *(w.lower() for w in how[1:])] if how else []
+    tail = f"{' and '.join(what)} buyers" if what else "shoppers"
+    return " ".join([*words, tail]).strip()

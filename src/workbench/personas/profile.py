@@ -14,7 +14,7 @@ def compare_segments(features: pd.DataFrame, labels: pd.Series, catalog: pd.Data
 
     Columns: segment_id, feature, value (segment mean), base (mean of all segmented customers), index (100 = base; missing
     where the base is not positive), effect_size (Hedges' g against the other customers) with ci_low and ci_high, p_value,
-    q_value (Benjamini-Hochberg over all rows), n (members with a value). features and labels share the customer index.
+    q_value (Benjamini-Hochberg over all rows), n (members with a value), coverage (n over all members). features and labels share the customer index.
     """
     rows = []
     for name in catalog.feature[catalog.used]:
@@ -37,9 +37,10 @@ def compare_segments(features: pd.DataFrame, labels: pd.Series, catalog: pd.Data
                         high,
                         p,
                         len(known),
+                        len(known) / inside.sum(),
                     )
                 )
-    columns = ["segment_id", "feature", "value", "base", "index", "effect_size", "ci_low", "ci_high", "p_value", "n"]
+    columns = ["segment_id", "feature", "value", "base", "index", "effect_size", "ci_low", "ci_high", "p_value", "n", "coverage"]
     found = pd.DataFrame(rows, columns=columns)
     return found.assign(q_value=false_discovery(found.p_value.to_numpy()))
 
@@ -48,13 +49,14 @@ def choose_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, settings: Pers
     """All comparisons -> drivers: the strongest claims per segment that survive false-discovery control.
 
     A claim needs q below settings.false_discovery and an interval that stays beyond settings.min_effect / 2 on its side;
-    of features that say the same (family and lever) the strongest two are kept. claim: the sentence part in plain words.
+    half of the members must have a value; of features that say the same (family and lever) the strongest two are kept. claim: the sentence part in plain words.
     """
     words = catalog.set_index("feature")[["family", "lever", "unit", "high", "low", "noun"]]
     told = compared.join(words, on="feature")
     nearest = np.where(told.effect_size > 0, told.ci_low, -told.ci_high)
     told = told[
-        (told.q_value < settings.false_discovery)
+        (told.coverage >= 0.5)
+        & (told.q_value < settings.false_discovery)
         & (told.effect_size.abs() >= settings.min_effect)
         & (nearest >= settings.min_effect / 2)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +13,19 @@ from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, plain, seg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MEAN = "mean of outcomes"
-OURS, RFM, AWARE = "this segmentation", "RFM grid", "k-means on the same representation"
+FUTURE = {
+    "aov": "order value",
+    "active": "whether they order at all",
+    "redeemed": "coupon redemption",
+    "orders": "number of orders",
+}
+OURS, RFM, PLAIN, AWARE = "this segmentation", "RFM grid", "plain UMAP + HDBSCAN", "k-means on the same representation"
 
 
-def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float]) -> str:
+def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float], names: Mapping[str, str]) -> str:
     """What the space is made of, or that it had to fall back."""
     if predicted is None:
         return (
@@ -26,103 +35,118 @@ def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float]
         return f"The space holds {predicted.shape[1]} predicted outcomes. How well they come true cannot be told yet."
     best, worst = max(ceiling, key=ceiling.get), min(ceiling, key=ceiling.get)
     return (
-        f"The space holds {predicted.shape[1]} predicted outcomes. Out of time they explain between {ceiling[worst]:.0%} ({_words(worst)}) and "
-        f"{ceiling[best]:.0%} ({_words(best)}) of what customers then did: segments cannot know more than that."
+        f"The space holds {predicted.shape[1]} predicted outcomes. Out of time they explain between {ceiling[worst]:.0%} ({_words(worst, names)}) and "
+        f"{ceiling[best]:.0%} ({_words(best, names)}) of what customers then did: segments cannot know more than that."
     )
 
 
-def say_scoreboard(board: pd.DataFrame) -> str:
-    """Where this segmentation wins and where it loses, in words."""
+def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """Where this segmentation loses, whether it finds the same twice, and where it wins; names: words of categories."""
     if board.empty:
-        return "**No scoreboard:** the data do not reach one horizon past the as-of day."
+        return "**No scoreboard:** the data do not reach one horizon past the as-of day, so nothing can be tested out of time."
     mean = board[board.outcome == MEAN].set_index("method")
     wide = board[board.outcome != MEAN].pivot(index="outcome", columns="method", values="r2_adjusted")
     ours, rfm = mean.r2_adjusted[OURS], mean.r2_adjusted[RFM]
-    loses = [_words(o) for o in wide.index if wide.loc[o].drop(OURS).max() > wide.loc[o, OURS]]
-    verdict = (
-        f"It explains {ours:.1%} of the variance of outcomes out of time, {ours / mean.ceiling[OURS]:.0%} of what is explainable, {ours / rfm:.2f} times the RFM grid."
-        if ours > rfm
-        else f"**It explains {ours:.1%}, no more than the RFM grid ({rfm:.1%}): use the RFM grid.**"
+    loses = [_words(o, names) for o in wide.index if wide.loc[o].drop(OURS).max() > wide.loc[o, OURS]]
+    weak = (
+        f"**Where it loses:** another method tells more about {_listed(loses)}."
+        if loses
+        else "No other method tells more about any single outcome."
     )
-    again = f"Found again on the other half of the weeks: AMI {mean.replication_ami[OURS]:.2f}, RFM grid {mean.replication_ami[RFM]:.2f} (1 = the same segments, 0 = chance)."
-    weak = f"Another method is better for: {', '.join(loses)}." if loses else "No other method is better for any single outcome."
+    again = (
+        f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, the RFM grid at "
+        f"{mean.replication_ami[RFM]:.2f} (1 = the same segments, 0 = chance)."
+    )
+    best = mean.r2_adjusted.drop(AWARE).idxmax()
+    beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
+    verdict = (
+        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of outcomes, {ours / mean.ceiling[OURS]:.0%} of what can be "
+        f"explained from the same features, {ours / rfm:.2f} times the RFM grid and {ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN."
+        if ours > rfm
+        else f"**It explains {ours:.1%} of the variance of outcomes, no more than the RFM grid ({rfm:.1%}): use the RFM grid.**"
+    )
     aware = mean.r2_adjusted[AWARE]
-    kmeans = f"k-means in the same space reaches {aware:.1%}: most of the gain comes from the representation, not from the clustering method."
-    return f"{again} {weak} {verdict} {kmeans if aware > 0.9 * ours else ''}"
+    kmeans = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method."
+    return " ".join(
+        [weak, again, *([beaten] if best not in (OURS, RFM) else []), verdict, *([kmeans] if aware > 0.95 * ours else [])]
+    )
+
+
+def in_words(wide: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The wide scoreboard with outcomes in plain words."""
+    return wide.assign(outcome=[o if o == MEAN else _words(o, names) for o in wide.outcome])
 
 
 def chart_scoreboard(board: pd.DataFrame) -> Axes:
-    """Mean adjusted R² per method against the ceiling, with the single outcomes as dots."""
+    """Mean adjusted R² per method as a bar with the ceiling as a line; every single outcome as a tick below its bar."""
     import matplotlib.pyplot as plt
 
     mean = board[board.outcome == MEAN].sort_values("r2_adjusted", ignore_index=True)
-    _, axes = plt.subplots(figsize=(9, 0.62 * len(mean) + 1.4))
-    axes.barh(mean.method, mean.r2_adjusted, color=[ACCENT if m == OURS else "#bdbdbd" for m in mean.method], height=0.62)
+    _, axes = plt.subplots(figsize=(9, 0.6 * len(mean) + 1.5))
+    axes.barh(mean.method, mean.r2_adjusted, color=[ACCENT if m == OURS else "#c4c4c4" for m in mean.method], height=0.6)
     for place, row in enumerate(mean.itertuples()):
         single = board[(board.method == row.method) & (board.outcome != MEAN)].r2_adjusted
-        axes.plot(single, np.full(len(single), place), "|", color=INK, markersize=9, alpha=0.55)
-        axes.text(
-            row.r2_adjusted + 0.006, place + 0.40, f"{row.r2_adjusted:.3f} · {row.n_segments} groups", va="center", fontsize=8.5
-        )
-    ceiling = mean.ceiling.iloc[0]
-    axes.axvline(ceiling, color=GREY, linestyle="--", linewidth=1)
-    axes.text(ceiling, len(mean) - 0.35, f" ceiling {ceiling:.3f}", fontsize=9, color=GREY)
-    best = mean.iloc[-1]
+        axes.plot(single, np.full(len(single), place - 0.4), "|", color=INK, markersize=6, alpha=0.6)
+        colour = "white" if row.method == OURS else INK
+        axes.text(0.006, place, f"{row.r2_adjusted:.3f} with {row.n_segments} groups", va="center", fontsize=9.5, color=colour)
+    ceiling, rfm = mean.ceiling.iloc[0], mean.r2_adjusted[mean.method == RFM].iloc[0]
+    if np.isfinite(ceiling):
+        axes.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
+        axes.text(ceiling, -0.5, f" ceiling {ceiling:.3f}", fontsize=9.5)
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
-    rfm = mean.r2_adjusted[mean.method == RFM].iloc[0]
-    title = (
-        f"Knows {ours / rfm:.1f}x as much of the future as the RFM grid"
-        if ours > rfm
-        else f"{best.method} knows most of the future"
-    )
+    wins = f"Knows {ours / rfm:.1f} times as much of the future as the RFM grid"
     axes.set(
-        xlabel="adjusted R² of what happened after as_of: mean over outcomes (bar), each outcome (tick)",
-        title=title,
-        ylim=(-0.6, len(mean) - 0.05),
+        xlabel="adjusted R² of what happened after the as-of day (bar: mean over outcomes, tick: one outcome)",
+        title=wins if ours > rfm else f"The {mean.method.iloc[-1]} knows most of the future",
+        ylim=(-0.65, len(mean) - 0.5),
     )
     return axes
 
 
-def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -> Axes:
-    """Every customer on the two-dimensional map, coloured by segment, each segment labelled at its middle or beside it."""
+def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -> Figure:
+    """Every customer on the two-dimensional map, coloured by segment, each segment labelled beside the map."""
     import matplotlib.pyplot as plt
 
     placed = segmentation[segmentation.map_x.notna()]
     colours = segment_colours(list(placed.segment_id.unique()))
-    figure, axes = plt.subplots(figsize=(11, 7.6))
-    soft = placed.assigned != "core"
-    for chosen, size, alpha in ((placed[soft], 7, 0.45), (placed[~soft], 12, 0.9)):
-        axes.scatter(chosen.map_x, chosen.map_y, s=size, alpha=alpha, linewidths=0, color=chosen.segment_id.map(colours))
     middles = placed[placed.segment_id >= 0].groupby("segment_id")[["map_x", "map_y"]].median()
-    _label_beside(axes, middles, names or {i: str(i) for i in middles.index}, colours)
-    axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.set_title(f"{len(middles)} segments of {len(placed):,} customers: near means alike in what is predictable", pad=14)
+    labels = names or {i: str(i) for i in middles.index}
+    margin = 0.25 if names else 0.08
+    figure = plt.figure(figsize=(12.5 if names else 9, 7.2))
+    axes = figure.add_axes((margin, 0.05, 1 - 2 * margin, 0.88))
+    soft = placed.assigned != "core"
+    for chosen, size, alpha in ((placed[soft], 8, 0.4), (placed[~soft], 13, 0.95)):
+        axes.scatter(chosen.map_x, chosen.map_y, s=size, alpha=alpha, linewidths=0, color=chosen.segment_id.map(colours))
+    axes.set_axis_off()
+    _label_beside(axes, middles, labels, colours)
     figure.text(
-        0.5,
-        0.01,
-        "distance within a group is meaningful, distance between far groups is not; small dots: not at the heart of the segment",
-        ha="center",
-        fontsize=8.5,
-        color=GREY,
+        0.02,
+        0.97,
+        f"{len(middles)} segments of {len(placed):,} customers: near means alike in what is predictable",
+        fontsize=13,
+        weight="bold",
     )
-    return axes
+    note = (
+        "Distances between far groups mean nothing. Large dots: the heart of a segment; small pale dots: assigned to the nearest."
+    )
+    figure.text(0.02, 0.01, note, fontsize=9.5, color=GREY)
+    return figure
 
 
 def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colours: dict[int, str]) -> None:
-    """Labels in two columns left and right of the map, tied to their segments by thin lines, so that none overlap."""
-    low, high = axes.get_ylim()
-    half = middles.map_x.median()
-    for side, chosen in (("left", middles[middles.map_x <= half]), ("right", middles[middles.map_x > half])):
+    """Labels in two equally long columns left and right of the map, tied to their segments by lines, none overlapping."""
+    by_side = middles.sort_values(["map_x", "map_y"])
+    half = len(by_side) // 2
+    for side, chosen in (("left", by_side.iloc[:half]), ("right", by_side.iloc[half:])):
         ordered = chosen.sort_values("map_y")
-        places = np.linspace(low, high, len(ordered) + 2)[1:-1]
-        for (segment, row), place in zip(ordered.iterrows(), places, strict=True):
+        heights = np.linspace(0.02, 0.98, len(ordered)) if len(ordered) > 1 else [0.5]
+        for (segment, row), height in zip(ordered.iterrows(), heights, strict=True):
             axes.annotate(
-                names[segment], (row.map_x, row.map_y), (-0.01 if side == "left" else 1.01, place), textcoords=axes.get_yaxis_transform(), fontsize=9,
-                ha="right" if side == "left" else "left", va="center", color=INK, annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "color": colours[segment], "lw": 0.9, "shrinkB": 2},
+                names[segment], (row.map_x, row.map_y), (-0.03 if side == "left" else 1.03, height), textcoords="axes fraction",
+                fontsize=10, ha="right" if side == "left" else "left", va="center", color=INK, annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "color": colours[segment], "lw": 1.1, "relpos": (1.0 if side == "left" else 0.0, 0.5)},
             )  # fmt: skip
+            axes.plot(row.map_x, row.map_y, "o", markersize=5, color=colours[segment], markeredgecolor=INK, markeredgewidth=0.7)
 
 
 def say_stability(certificate: pd.DataFrame) -> str:
@@ -161,5 +185,13 @@ def chart_stability(certificate: pd.DataFrame, names: dict[int, str] | None = No
     return axes
 
 
-def _words(outcome: str) -> str:
-    return plain(outcome.removeprefix("future_").replace("category_", "").replace("_", " "))
+def _words(outcome: str, names: Mapping[str, str]) -> str:
+    """future_category_drug_gm_share -> drugstore share; names: the system's word -> the readers' word."""
+    slugs = {re.sub(r"[^a-z0-9]+", "_", k.lower()).strip("_"): v for k, v in names.items()}
+    inner = outcome.removeprefix("future_").removeprefix("category_")
+    category = inner.removesuffix("_share")
+    return plain(f"{slugs[category]} share" if category in slugs else FUTURE.get(inner, inner.replace("_", " ")))
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)

@@ -1,0 +1,76 @@
+"""Customers of planted groups: what they will do depends on their group, what else can be seen of them does not.
+
+Each group has a centre in a space of behaviour. A window shows it with noise, anew in every window; traits without a
+future (where they live, how they write their name, …) vary far more and mean nothing. So a method that clusters whatever
+varies finds the traits, and one that asks what tells the future finds the groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workbench.clustering.scoreboard import Slice
+
+BEHAVIOUR = ("recency_days", "order_count", "net_revenue", "discount_share", "weekend_share")
+OUTCOMES = ("future_spend", "future_orders", "future_discount_share", "future_weekend_share")
+TRAITS = 6
+
+
+@dataclass(frozen=True)
+class Company:
+    """groups: the planted truth, one per customer; slices: full, odd, even; outcomes: what comes after as_of."""
+
+    groups: np.ndarray
+    slices: dict[str, Slice]
+    outcomes: pd.DataFrame
+    relevance: pd.Series
+
+
+def planted_company(groups: int, members: int, seed: int, noise: float = 0.25) -> Company:
+    """`groups` groups of `members` customers; noise: spread of what a window shows, in units between group centres."""
+    generator = np.random.default_rng(seed)
+    truth = generator.permutation(np.repeat(np.arange(groups), members))
+    index = pd.Index([f"c{i:05d}" for i in range(len(truth))], name="customer_id")
+    centres = _spread_centres(generator, groups)
+    own = centres[truth]
+    traits = generator.standard_t(3, size=(len(truth), TRAITS)) * 3
+
+    def window(noise: float) -> pd.DataFrame:
+        seen = own + noise * generator.normal(size=own.shape)
+        frame = pd.DataFrame(
+            {
+                "recency_days": np.exp(2 - 0.5 * seen[:, 0]), "order_count": np.exp(2 + 0.5 * seen[:, 0]), "net_revenue": np.exp(4 + 0.5 * seen[:, 1]),
+                "discount_share": 1 / (1 + np.exp(-seen[:, 2])), "weekend_share": 1 / (1 + np.exp(-seen[:, 3])),
+            },
+            index=index,
+        )  # fmt: skip
+        wobbling = traits + generator.normal(size=traits.shape)
+        return frame.assign(**{f"trait_{i}": wobbling[:, i] for i in range(TRAITS)})
+
+    def after() -> pd.DataFrame:
+        will = own + 0.4 * generator.normal(size=own.shape)
+        return pd.DataFrame(
+            {
+                "future_spend": np.exp(3 + 0.4 * will[:, 1]), "future_orders": np.round(np.exp(2 + 0.5 * will[:, 0])),
+                "future_discount_share": 1 / (1 + np.exp(-will[:, 2])), "future_weekend_share": 1 / (1 + np.exp(-will[:, 3])),
+            },
+            index=index,
+        )  # fmt: skip
+
+    slices = {"full": Slice(window(noise), window(noise), after())}
+    slices |= {half: Slice(window(1.4 * noise), window(1.4 * noise), after()) for half in ("odd", "even")}
+    relevance = pd.Series({**dict.fromkeys(BEHAVIOUR, 0.2), **{f"trait_{i}": 0.0 for i in range(TRAITS)}})
+    return Company(truth, slices, after(), relevance)
+
+
+def _spread_centres(generator: np.random.Generator, count: int, dimensions: int = 4) -> np.ndarray:
+    """Random centres, each at least a distance of 2 from every other."""
+    centres: list[np.ndarray] = []
+    while len(centres) < count:
+        candidate = generator.uniform(-2.2, 2.2, size=dimensions)
+        if all(np.linalg.norm(candidate - other) >= 2 for other in centres):
+            centres.append(candidate)
+    return np.stack(centres)

@@ -1,0 +1,245 @@
+"""Every purchase, affinity and engagement feature of a hand-made company, worked out by hand."""
+
+import datetime as dt
+import math
+
+import pandas as pd
+import pytest
+from feature_events import AS_OF, COMPANY, SETTINGS, WINDOW, event, order, table
+
+from workbench.core.engine import fetch
+from workbench.features import affinity, engagement, matrix, outcomes, purchases
+from workbench.features.window import Window
+
+
+@pytest.fixture(scope="module")
+def built():
+    events = table(COMPANY)
+    plan = matrix.plan_features(events, WINDOW, SETTINGS)
+    frame = matrix.build_features(events, plan, WINDOW).set_index("customer_id")
+    return plan, frame
+
+
+# Money: a paid 40 + 20 + 40 + 100 = 200, b 60, so an average order is worth 260 / 5 = 52 and five of them weigh 260.
+GAPS = (42 - 16, 16 - 14, 14 - 1)
+MEAN_GAP = sum(GAPS) / 3
+A = {
+    "recency_days": 1,
+    "order_count": 4,
+    "orders_last_28": 3,
+    "active_weeks": 4,
+    "gap_days_mean": MEAN_GAP,
+    "gap_days_cv": math.sqrt(sum((g - MEAN_GAP) ** 2 for g in GAPS) / 2) / MEAN_GAP,
+    "net_revenue": 180,
+    "revenue_last_28": 20 + 40 + 100 - 20,
+    "aov": 200 / 4,
+    "revenue_trend": (160 - 40) / 200,
+    "lines_per_order": 5 / 4,
+    "line_value": 200 / 5,
+    "weekend_share": (2 + 5 * 2 / 5) / (4 + 5),
+    "morning_share": (1 + 5 * 1 / 5) / (4 + 5),
+    "midday_share": (0 + 5 * 1 / 5) / (4 + 5),
+    "afternoon_share": 0,
+    "evening_share": (3 + 5 * 3 / 5) / (4 + 5),
+    "discount_share": (10 + 260 * 10 / 270) / (210 + 260),
+    "own_brand_share": (40 + 260 * 40 / 260) / (200 + 260),
+    "return_share": (20 + 260 * 20 / 260) / (200 + 260),
+    "category_count": 2,
+    "category_x_share": (150 + 260 * 210 / 260) / (200 + 260),
+    "category_y_share": (50 + 260 * 50 / 260) / (200 + 260),
+    "email_open_count": 2,
+    "email_click_count": 1,
+    "page_view_count": 2,
+    # 10 e-mails were delivered to a and e, two opened by a person, one clicked.
+    "email_open_rate": (2 + 5 * 2 / 10) / (4 + 5),
+    "email_click_rate": (1 + 5 * 1 / 10) / (4 + 5),
+    "last_score": 9,
+    # Own actions: a 4 orders, 2 page views, 3 in e-mails; b 1 order and 1 e-mail.
+    "channel_store_share": (4 + 5 * 5 / 11) / (9 + 5),
+    "channel_web_share": (2 + 5 * 2 / 11) / (9 + 5),
+    "channel_email_share": (3 + 5 * 4 / 11) / (9 + 5),
+}
+B = {
+    "recency_days": 5,
+    "order_count": 1,
+    "orders_last_28": 1,
+    "active_weeks": 1,
+    "net_revenue": 60,
+    "revenue_last_28": 60,
+    "aov": 60,
+    "revenue_trend": 1,
+    "lines_per_order": 1,
+    "line_value": 60,
+    "weekend_share": (0 + 5 * 2 / 5) / (1 + 5),
+    "midday_share": (1 + 5 * 1 / 5) / (1 + 5),
+    "evening_share": (0 + 5 * 3 / 5) / (1 + 5),
+    "discount_share": (0 + 260 * 10 / 270) / (60 + 260),
+    "own_brand_share": (0 + 260 * 40 / 260) / (60 + 260),
+    "return_share": (0 + 260 * 20 / 260) / (60 + 260),
+    "category_count": 1,
+    "category_x_share": (60 + 260 * 210 / 260) / (60 + 260),
+    "email_open_count": 1,
+    "page_view_count": 0,
+    "channel_store_share": (1 + 5 * 5 / 11) / (2 + 5),
+}
+
+
+@pytest.mark.parametrize("customer, expected", [("a", A), ("b", B)])
+def test_every_feature_by_hand(built, customer, expected):
+    _, frame = built
+    wrong = {n: (frame[n][customer], v) for n, v in expected.items() if frame[n][customer] != pytest.approx(v, rel=1e-12)}
+    assert not wrong
+
+
+def test_the_hand_computed_list_is_complete(built):
+    _, frame = built
+    assert set(frame.columns) == set(A)
+
+
+def test_only_customers_with_an_order_in_the_window_have_features(built):
+    assert list(built[1].index) == ["a", "b"]
+
+
+def test_what_cannot_be_known_is_missing_and_not_zero(built):
+    b = built[1].loc["b"]
+    assert b[["gap_days_mean", "gap_days_cv", "email_open_rate", "email_click_rate", "last_score"]].isna().all()
+
+
+def test_affinity_shares_of_all_categories_add_up_to_one(built):
+    _, frame = built
+    assert frame[["category_x_share", "category_y_share"]].sum(axis=1).to_list() == pytest.approx([1, 1], rel=1e-12)
+
+
+def test_channel_shares_of_all_channels_add_up_to_one(built):
+    plan, frame = built
+    assert plan.channels == ("email", "store", "web")
+    assert frame.filter(regex="^channel_").sum(axis=1).to_list() == pytest.approx([1, 1], rel=1e-12)
+
+
+def test_shrinkage_moves_towards_the_population_and_none_leaves_the_raw_share():
+    events = table(COMPANY)
+    raw, mild, strong = (
+        fetch(purchases.purchase_features(events, WINDOW, prior)).set_index("customer_id") for prior in (0.0, 5.0, 1e9)
+    )
+    assert raw.discount_share.to_dict() == pytest.approx({"a": 10 / 210, "b": 0})
+    assert raw.weekend_share.to_dict() == pytest.approx({"a": 2 / 4, "b": 0})
+    assert strong.discount_share.to_dict() == pytest.approx({"a": 1 / 27, "b": 1 / 27}, rel=1e-6)
+    assert raw.discount_share["a"] > mild.discount_share["a"] > 1 / 27 > mild.discount_share["b"] > 0
+
+
+@pytest.mark.parametrize(
+    "zone, as_of, moment, days_ago",
+    [
+        ("Europe/Berlin", dt.date(2024, 4, 1), "2024-03-30T23:00", 1),  # 31 March has 23 hours
+        ("Europe/Berlin", dt.date(2024, 4, 1), "2024-03-30T22:59", 2),
+        ("America/New_York", dt.date(2024, 11, 4), "2024-11-04T04:59", 1),  # 3 November has 25 hours
+        ("America/New_York", dt.date(2024, 11, 4), "2024-11-03T03:59", 2),
+        ("Asia/Kolkata", dt.date(2024, 6, 2), "2024-05-31T18:30", 1),
+        ("UTC", dt.date(2024, 2, 29), "2024-02-28T23:59", 1),
+        ("UTC", dt.date(2024, 3, 1), "2024-02-28T12:00", 2),
+        ("UTC", dt.date(2023, 3, 1), "2023-02-28T12:00", 1),
+    ],
+)
+def test_days_are_counted_on_the_local_calendar(zone, as_of, moment, days_ago):
+    found = fetch(Window(as_of, 10, zone).events(table([order("a", moment, "o", 1)])))
+    assert list(found.days_ago) == [days_ago]
+
+
+def test_29_february_is_a_day_like_any_other():
+    window = Window(dt.date(2024, 2, 29), 366, "UTC")
+    rows = [order("a", "2023-02-28T00:00", "o1", 10), order("a", "2024-02-28T23:59", "o2", 20), order("a", "2024-02-29T00:00", "o3", 40)]  # fmt: skip
+    events = table(rows)
+    found = fetch(purchases.purchase_features(events, window, 5.0))
+    assert found[["recency_days", "order_count", "net_revenue"]].values.tolist() == [[1, 2, 30]]
+    happened = fetch(outcomes.outcome_table(events, matrix.horizon_after(window, 1), [], set()))
+    assert happened[["future_spend", "future_orders"]].values.tolist() == [[40, 1]]
+    assert window.earlier(365).as_of == dt.date(2023, 3, 1)
+
+
+def test_a_bare_orders_table_works():
+    """No order ids, categories, discounts or e-mails: lines of one moment are one order, and nothing is made up."""
+    rows = [
+        order("a", "2024-04-01T10:00", None, 5), order("a", "2024-04-01T10:00", None, 15), order("a", "2024-04-08T10:00", None, 40),
+        order("b", "2024-04-14T10:00", None, 7),
+    ]  # fmt: skip
+    events = table(rows)
+    plan = matrix.plan_features(events, WINDOW, SETTINGS)
+    frame = matrix.build_features(events, plan, WINDOW).set_index("customer_id")
+    assert set(frame.columns) == {f.feature for f in purchases.BEHAVIOUR}
+    assert frame.order_count.to_dict() == {"a": 2, "b": 1}
+    assert frame.aov.to_dict() == {"a": 30, "b": 7}
+    assert frame.gap_days_mean["a"] == 7
+    assert frame.lines_per_order["a"] == 1.5
+    later = matrix.build_outcomes(events, plan, matrix.horizon_after(WINDOW, 30), list(frame.index))
+    assert list(later) == ["customer_id", "future_spend", "future_orders", "future_active", "future_aov"]
+
+
+def test_orders_without_an_id_count_as_separate_actions_of_their_channel():
+    rows = [order("a", f"2024-04-0{day}T10:00", None, 5) for day in (1, 2, 3)]
+    rows += [order("a", "2024-04-05T10:00", None, 5, channel="web")]
+    shares = fetch(engagement.channel_features(table(rows), WINDOW, ("store", "web"), prior=5.0))
+    assert shares.channel_store_share.to_list() == [pytest.approx(0.75)]
+
+
+def test_two_spellings_of_a_category_and_other_scripts_make_no_clash():
+    words = ["Meat", "MEAT", "Käse & Co", "肉", "Мясо", "肉"]
+    rows = [order("a", "2024-04-01T10:00", f"o{i}", 10 + i, word) for i, word in enumerate(words)]
+    events = table(rows)
+    tops = {"category": affinity.top_values(events, WINDOW, "category", 12), "subcategory": ()}
+    found = fetch(affinity.affinity_features(events, WINDOW, tops, prior=5.0))
+    assert list(found)[2:] == ["category_肉_share", "category_мясо_share", "category_käse_co_share", "category_meat_share"]
+    assert tops["category"] == ("肉", "Мясо", "Käse & Co", "MEAT")
+    assert len(affinity.affinity_catalog(tops, {})) == 1 + len(tops["category"])
+
+
+def test_the_largest_categories_come_first_and_ties_by_name():
+    rows = [order("a", "2024-04-01T10:00", f"o{i}", amount, word) for i, (word, amount) in enumerate([("C", 5), ("B", 5), ("A", 4), ("D", 9)])]  # fmt: skip
+    events = table([*rows, order("a", "2024-04-20T10:00", "later", 1000, "A")])
+    assert affinity.top_values(events, WINDOW, "category", 3) == ("D", "B", "C")
+
+
+def test_outcomes_by_hand():
+    events = table(
+        [
+            *COMPANY,
+            order("a", "2024-04-15T10:00", "f1", 30, "X", discount=10),
+            order("a", "2024-04-15T10:00", "f1", 10, "Y", own_brand=True),
+            order("a", "2024-05-14T21:59", "f2", 20, "X"),
+            event("a", "2024-05-01T10:00", "return", order_id="f3", amount=-10, category="X"),
+            order("a", "2024-05-14T22:00", "too late", 500, "X"),
+            event("c", "2024-04-16T10:00", "coupon_redeemed"),
+            event("b", "2024-04-01T10:00", "coupon_redeemed"),
+        ]
+    )
+    # The order that lies on the window's last moment belongs to the future: 999 in Z with 99 off.
+    plan = matrix.plan_features(events, WINDOW, SETTINGS)
+    customers = matrix.build_features(events, plan, WINDOW).customer_id.to_list() + ["c"]
+    found = matrix.build_outcomes(events, plan, matrix.horizon_after(WINDOW, 30), customers).set_index("customer_id")
+    a = {
+        "future_spend": 999 + 40 + 20 - 10, "future_orders": 3, "future_active": 1, "future_aov": 1059 / 3, "future_own_brand_share": 10 / 1059,
+        "future_discount_share": 109 / (1059 + 109), "future_category_x_share": 50 / 1059, "future_category_y_share": 10 / 1059, "future_redeemed": 0,
+    }  # fmt: skip
+    assert found.loc["a"].to_dict() == pytest.approx(a)
+    shares = [
+        "future_aov",
+        "future_own_brand_share",
+        "future_discount_share",
+        "future_category_x_share",
+        "future_category_y_share",
+    ]
+    for nobody, redeemed in (("b", 0), ("c", 1)):
+        assert found.loc[nobody, ["future_spend", "future_orders", "future_active"]].to_list() == [0, 0, 0]
+        assert found.loc[nobody, shares].isna().all()
+        assert found.future_redeemed[nobody] == redeemed
+
+
+@pytest.mark.parametrize("days_left, reached", [(7, True), (8, False)])
+def test_outcomes_are_told_only_where_the_orders_reach_that_far(built, days_left, reached):
+    day = AS_OF + dt.timedelta(days=30 - days_left)
+    events = table([order("a", "2024-04-01T10:00", "o1", 5), order("a", f"{day}T10:00", "o2", 5)])
+    assert (matrix.outcomes_if_reached(events, built[0], pd.Series(["a"])) is not None) == reached
+
+
+def test_the_lower_of_two_answers_at_one_moment_counts():
+    rows = [order("a", "2024-04-01T10:00", "o", 5), *[event("a", "2024-04-02T10:00", "survey", score=s) for s in (8.0, 4.0, 6.0)]]
+    assert fetch(engagement.engagement_features(table(rows), WINDOW, ["order", "survey"], 5.0)).last_score.to_list() == [4]
