@@ -41,7 +41,7 @@ lab: $(STAMP) $(DEMO)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 notebooks: $(STAMP) $(DEMO)  ## run the committed notebooks again and store their outputs
-	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/0*.ipynb
+	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --KernelManager.transport_encryption=required notebooks/0*.ipynb
 
 benchmark: $(STAMP) $(DEMO) $(ORDERS)  ## print every figure that the README quotes
 	$(BIN)/python benchmarks/figures.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
@@ -32,6 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return EnvironmentFault.exit_code
+    except Exception as fault:  # the last door: no traceback for users, and our own exit code
+        if os.environ.get("WORKBENCH_DEBUG"):
+            raise
+        ours = WorkbenchError(
+            f"{type(fault).__name__} in the workbench itself.",
+            "This is not a fault of your data.",
+            "run again with WORKBENCH_DEBUG=1 set and report what it prints",
+        )
+        print(f"WorkbenchError: {ours}", file=sys.stderr)
+        return ours.exit_code
 
 
 class _Parser(argparse.ArgumentParser):

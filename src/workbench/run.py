@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -114,7 +115,7 @@ def _resumed(config: Config, run_id: str | None, from_stage: str | None) -> tupl
     try:
         _check_inputs(run)
         stored = run.config
-        first = from_stage or run.next_stage
+        first = from_stage or _next_stage(run)
         if run_id is None or config.hash != stored.hash:
             _check_same_before(first, stored, config, path.name)
         if from_stage:
@@ -254,7 +255,7 @@ def _run_stages(run: Run, say: Say) -> Run:
     say(f"run {run.path.name}: {run.config.company.name}, as of {run.config.as_of}")
     try:
         run.update(state="running")
-        while stage := run.next_stage:
+        while stage := _next_stage(run):
             run = _run_stage(run, stage, say)
         say(f"[report] {run.path / 'reports' / 'index.html'}")
         report.write_report(run)
@@ -263,12 +264,21 @@ def _run_stages(run: Run, say: Say) -> Run:
     except KeyboardInterrupt:
         Run.open(run.path).update(state="interrupted")
         raise EnvironmentFault("stopped by you.", "Finished stages are kept.", _resume(run)) from None
-    except WorkbenchError:
+    except Exception:
         Run.open(run.path).update(state="failed")
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
     return run
+
+
+def _next_stage(run: Run) -> str | None:
+    """The first stage without a record or without its executed notebook: a kernel can die between the two."""
+    return next((s for s in STAGES if not (run.stage_done(s) and _notebook(run, s).exists())), None)
+
+
+def _notebook(run: Run, stage: str) -> Path:
+    return run.path / "notebooks" / f"{notebook_name(stage)}.ipynb"
 
 
 def _interrupt(*_: object) -> None:
@@ -280,7 +290,7 @@ def _run_stage(run: Run, stage: str, say: Say) -> Run:
     import nbformat
 
     name = notebook_name(stage)
-    final = run.path / "notebooks" / f"{name}.ipynb"
+    final = _notebook(run, stage)
     temporary = final.with_name(f"{TEMPORARY}{name}.ipynb")
     sections: dict[str, float] = {}
     progress = _progress(stage, say, sections)
@@ -302,6 +312,7 @@ def _run_stage(run: Run, stage: str, say: Say) -> Run:
 
 def _execute(notebook: Path, output: Path, run: Run, stage: str, progress: Callable[[str], None]) -> None:
     import papermill as pm
+    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config as Traits
@@ -316,11 +327,18 @@ def _execute(notebook: Path, output: Path, run: Run, stage: str, progress: Calla
         )  # fmt: skip
     except PapermillExecutionError as fault:
         raise _stage_fault(fault, run, stage) from None
-    except DeadKernelError:
-        peak = f"engine.memory_limit is {run.config.engine.memory_limit}"
+    except NoSuchKernel:
+        raise EnvironmentFault(
+            "Jupyter knows no kernel named python3 here.",
+            "The notebooks cannot start.",
+            f"{sys.executable} -m ipykernel install --sys-prefix",
+        ) from None
+    except (DeadKernelError, RuntimeError) as fault:
+        if isinstance(fault, RuntimeError) and "Kernel died" not in str(fault) and not isinstance(fault, DeadKernelError):
+            raise
         raise EnvironmentFault(
             f"stage {stage}: the notebook's kernel was killed ({notebook.name}).",
-            f"Most often the machine ran out of memory ({peak}). Finished stages are kept.",
+            f"Most often the machine ran out of memory (engine.memory_limit is {run.config.engine.memory_limit}). Finished stages are kept.",
             f"close other programs or lower engine.memory_limit, then: {_resume(run)}",
         ) from None
 

@@ -1,8 +1,8 @@
 """Customers of planted groups: what they will do depends on their group, what else can be seen of them does not.
 
-Each group has a centre in a space of behaviour. A window shows it with noise, anew in every window; traits without a
-future (where they live, how they write their name, …) vary far more and mean nothing. So a method that clusters whatever
-varies finds the traits, and one that asks what tells the future finds the groups.
+Each group has a centre in a space of behaviour. A window shows it with noise, anew in every window. Traits (where they
+live, which card they carry, …) form dense groups of their own, drawn apart from the planted ones, and have no future. So
+a method that clusters whatever varies finds the traits, and one that asks what tells the future finds the groups.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workbench.clustering.scoreboard import Slice
 
 BEHAVIOUR = ("recency_days", "order_count", "net_revenue", "discount_share", "weekend_share")
 OUTCOMES = ("future_spend", "future_orders", "future_discount_share", "future_weekend_share")
-TRAITS = 6
+TRAITS, TYPES = 6, 5
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def planted_company(groups: int, members: int, seed: int, noise: float = 0.25) -
     index = pd.Index([f"c{i:05d}" for i in range(len(truth))], name="customer_id")
     centres = _spread_centres(generator, groups)
     own = centres[truth]
-    traits = generator.standard_t(3, size=(len(truth), TRAITS)) * 3
+    traits = 2 * generator.normal(size=(TYPES, TRAITS))[generator.integers(0, TYPES, size=len(truth))]
 
     def window(noise: float) -> pd.DataFrame:
         seen = own + noise * generator.normal(size=own.shape)
@@ -47,7 +47,7 @@ def planted_company(groups: int, members: int, seed: int, noise: float = 0.25) -
             },
             index=index,
         )  # fmt: skip
-        wobbling = traits + generator.normal(size=traits.shape)
+        wobbling = traits + 0.5 * generator.normal(size=traits.shape)
         return frame.assign(**{f"trait_{i}": wobbling[:, i] for i in range(TRAITS)})
 
     def after() -> pd.DataFrame:

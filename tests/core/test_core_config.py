@@ -139,7 +139,7 @@ def test_a_hundred_faults_still_fit_on_the_screen(refused):
         ("- a\n- b\n", ["found sequence"]),
         ("just words", ["found scalar"]),
         ("a: [1, 2\n", ["not readable as YAML"]),
-        ("a: " + "[" * 20_000, ["not readable as YAML"]),
+        ("a: " + "[" * 3_000, ["not readable as YAML"]),
         (b"company: {name: M\xfcller}\n", ["not readable as YAML", "utf-8"]),
         (b"\x00\x01", ["not readable as YAML"]),
         ("names:\n" + "  key: value\n" * 80_000, ["larger than 1 MB"]),
@@ -248,7 +248,8 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(refused):
 
 # -- a sound configuration ---------------------------------------------------------------------------------------------
 
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
+# Left out: three line separators that PyYAML itself writes and reads differently.
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85\u2028\u2029"), max_size=30) | st.sampled_from(
     ["no", "null", "~", "1e3", "0x1F", "2017-10-01", "<<", "=", "- a", "a: b", "#", "*a", "&a", "!!str", "12:30", " x ", "\ttab"]
 )
 mappings = st.dictionaries(words, words, max_size=4)
@@ -281,7 +282,7 @@ configs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(configs)
 def test_written_out_and_read_again_it_is_the_same_configuration(plain):
     config = Config.model_validate(plain)

@@ -96,7 +96,7 @@ def generated_orders(draw, first_day, last_day, orders=12, customers="abcd", tag
     drawn = draw(
         st.lists(
             st.tuples(st.sampled_from(customers), minutes, st.lists(line, min_size=1, max_size=3), st.integers(0, 7)),
-            min_size=4, max_size=orders,
+            min_size=orders // 2, max_size=orders,
         )
     )  # fmt: skip
     rows = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -74,19 +73,25 @@ def test_a_missing_file_names_the_nearest(small):
     assert_message(small.command("run", name), 2, "ticket.csv", "tickets.csv")
 
 
+LATE = ("--from", "personas", *QUICK)  # takes the first three stages over from the finished run
+
+
 def test_a_corrupted_table_between_two_stages_is_refused_and_mended(finished):
-    result = finished.command("run", "--run-id", "corrupt", "-p", "personas.playbook", "configs/none.yaml", *QUICK)
+    result = finished.command("run", "--run-id", "corrupt", "-p", "personas.playbook", "configs/none.yaml", *LATE)
     assert_message(result, 3, "none.yaml", "04_personas.ipynb", "--resume --run-id corrupt")
     table = finished.run_folder("corrupt") / "tables" / "features.parquet"
-    content = bytearray(table.read_bytes())
-    content[len(content) // 2] ^= 1
-    table.write_bytes(bytes(content))
+    whole = table.read_bytes()
+    broken = bytearray(whole)
+    broken[len(broken) // 2] ^= 1
+    table.unlink()
+    table.write_bytes(bytes(broken))
     result = finished.command("run", "--resume", "--run-id", "corrupt", *QUICK)
     assert_message(result, 2, "features.parquet", "SHA-256", "--from features")
-    result = finished.command("run", "--resume", "--run-id", "corrupt", "--from", "features", *QUICK)
+    assert (finished.run_folder("base") / "tables" / "features.parquet").read_bytes() == whole
+    table.write_bytes(whole)
+    result = finished.command("run", "--resume", "--run-id", "corrupt", *QUICK)
     assert result.returncode == 0, result.stderr
     assert finished.manifest("corrupt")["state"] == "finished"
-    assert finished.manifest("base")["state"] == "finished"
 
 
 def kernels_of(process: subprocess.Popen) -> list[psutil.Process]:
@@ -97,26 +102,33 @@ def kernels_of(process: subprocess.Popen) -> list[psutil.Process]:
 
 
 def test_a_killed_kernel_is_not_taken_for_success_and_the_run_resumes(finished):
-    running = finished.start("run", "--run-id", "killed", "-p", "kpis.confidence", "0.9", *QUICK)
-    record = finished.run_folder("killed") / "run.json"
-    wait_until(lambda: record.exists() and "ingest" in json.loads(record.read_text())["stages"] and kernels_of(running))
-    wait_until(lambda: running.poll() is not None or len(kernels_of(running)) > 0)
+    running = finished.start("run", "--run-id", "killed", *LATE)
+    wait_until(lambda: len(kernels_of(running)) > 0)
     for kernel in kernels_of(running):
         kernel.kill()
     out, err = running.communicate(timeout=120)
     result = subprocess.CompletedProcess(running.args, running.returncode, out, err)
     assert_message(result, 4, "killed", "memory", "--resume --run-id killed")
     assert finished.manifest("killed")["state"] == "failed"
-    done = {stage for stage, record in finished.manifest("killed")["stages"].items() if record["state"] == "done"}
-    assert "ingest" in done
-    assert "kpis" not in done
-    result = finished.command("run", "--resume", "--run-id", "killed", "-p", "kpis.confidence", "0.9", *QUICK)
+    assert set(finished.manifest("killed")["stages"]) == {"ingest", "features", "clustering"}
+    result = finished.command("run", "--resume", "--run-id", "killed", *QUICK)
     assert result.returncode == 0, result.stderr
-    assert "01_ingest" not in result.stdout
+    assert "03_clustering" not in result.stdout
+    assert "04_personas" in result.stdout
 
 
-def test_interrupted_runs_stop_soon_and_resume(finished):
-    running = finished.start("run", "--run-id", "stopped", *QUICK)
+@pytest.mark.slow
+def test_a_stage_whose_notebook_was_not_saved_is_run_again(finished):
+    result = finished.command("run", "--run-id", "unsaved", "-p", "kpis.targets", "configs/none.yaml", *LATE)
+    assert_message(result, 3, "none.yaml", "05_kpis.ipynb")
+    (finished.run_folder("unsaved") / "notebooks" / "04_personas.ipynb").unlink()
+    result = finished.command("run", "--resume", "--run-id", "unsaved", *QUICK)
+    assert result.returncode == 0, result.stderr
+    assert "04_personas" in result.stdout
+
+
+def test_interrupted_runs_stop_soon_and_say_how_to_go_on(finished):
+    running = finished.start("run", "--run-id", "stopped", *LATE)
     wait_until(lambda: len(kernels_of(running)) > 0)
     running.send_signal(signal.SIGTERM)
     out, err = running.communicate(timeout=30)
@@ -155,6 +167,7 @@ def test_a_finished_run_is_never_changed(finished):
     assert (finished.table_bytes("base"), (finished.run_folder("base") / "run.json").read_bytes()) == before
 
 
+@pytest.mark.slow
 def test_from_a_stage_takes_over_what_came_before(finished):
     latest = os.readlink(finished.folder / "runs" / "latest")
     result = finished.command("run", "--run-id", "later", "--from", "kpis", *QUICK, "-p", "kpis.confidence", "0.8")

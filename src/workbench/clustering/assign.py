@@ -40,6 +40,11 @@ def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
     return slices
 
 
+def read_revenue(run: Any, index: pd.Index) -> np.ndarray:
+    """Revenue in the window per segmented customer (also where the scorecard left the feature out)."""
+    return run.read("features").set_index("customer_id").net_revenue.reindex(index).to_numpy()
+
+
 def macro_count(k: int) -> int:
     """How many macro-segments stand above k segments: about one for four, at least two."""
     return max(2, round(k / 4))

@@ -20,7 +20,7 @@ def embed(
     rows there is nothing to spread out: everybody lands at the origin.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=ImportWarning)  # UMAP says at import that Tensorflow is not there
+        warnings.simplefilter("ignore")  # its import tells of Tensorflow and of widgets that nobody needs here
         import umap
 
     rows, back = np.unique(np.round(matrix, 9), axis=0, return_inverse=True)

@@ -356,7 +356,7 @@ def _place(path: Path, keys: tuple, where: Where, overrides: Mapping[str, str]) 
             return f"-p {name}"
     for cut in range(len(keys), -1, -1):
         if keys[:cut] in where:
-            return f"{path}:{where[keys[:cut]]}: {dotted}"
+            return f"{path}:{where[keys[:cut]]}: {dotted}".removesuffix(": ")
     return f"{path}: {dotted}"
 
 

@@ -164,6 +164,7 @@ CONTRACTS: dict[str, Contract] = {
             "ci_high": NUMBER,
             "n": COUNT,
         },
+        may_be_empty=True,
     ),  # fmt: skip
     "playbook": Contract(
         ("segment_id", "stage"),

@@ -108,11 +108,6 @@ class Run:
         """Whether our own record says that the stage is complete (a notebook's metadata is never asked)."""
         return self.manifest["stages"].get(stage, {}).get("state") == "done"
 
-    @property
-    def next_stage(self) -> str | None:
-        """The first stage that is not done."""
-        return next((s for s in STAGES if not self.stage_done(s)), None)
-
     def forget_from(self, stage: str) -> None:
         """Drop the record of a stage and of all that were built on it."""
         for later in STAGES[STAGES.index(stage) :]:
@@ -168,8 +163,7 @@ class Run:
             "settings": self.settings(self._stage).model_dump(mode="json", exclude={"run_dir"}),
         }  # fmt: skip
         _write_json(self.path / "metrics.json", dict(sorted({**self.metrics, **self._metrics}.items())))
-        done = self.next_stage is None
-        self.update(state="lab" if self.manifest["mode"] == "lab" else ("complete" if done else "running"))
+        self.update(state="lab" if self.manifest["mode"] == "lab" else "running")
         if self._lock is not None:
             self._lock.release(force=True)
             self._lock = None

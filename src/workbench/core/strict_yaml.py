@@ -29,8 +29,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Where]:
         )
     try:
         text = path.read_text(encoding="utf-8-sig")
-        tokens = list(yaml.scan(text))
         node = yaml.compose(text)
+        tokens = list(yaml.scan(text))
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise ParameterError(_scan_message(path, fault), "Nothing was run.", "correct that line") from None
     for token in tokens:

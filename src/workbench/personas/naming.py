@@ -142,6 +142,7 @@ def _candidates(traits: list[Trait]) -> Iterator[str]:
             if len({t.group for t in trio}) == 3 and sum(t.goods for t in trio) <= 1:
                 yield _name(list(trio))
     lead = traits[0].word if traits else "Average"
+    yield f"{lead} shoppers"
     yield from (f"{lead} shoppers, variant {number}" for number in itertools.count(2))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from workbench.core.errors import WorkbenchError
 
-NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+NUMBER = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?")
 
 
 def show_value(value: float, unit: str, currency: str) -> str:

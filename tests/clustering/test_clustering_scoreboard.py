@@ -1,0 +1,140 @@
+"""The scoreboard equals figures computed by hand, and the planted future makes the ranking that it should."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulator import planted_company
+from sklearn.metrics import adjusted_mutual_info_score
+
+from workbench.clustering import assign, baselines, cluster, representation, scoreboard
+from workbench.core.config import ClusteringSettings
+from workbench.core.contracts import CONTRACTS, check_frame
+from workbench.core.stats import adjusted_r2
+
+SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.07)
+
+
+@functools.cache
+def scored():
+    company = planted_company(6, 50, 3)
+    part = company.slices["full"]
+    space = representation.outcome_aware(part.earlier, part.earlier_outcomes, part.today, company.relevance, 0.3, SETTINGS.seed)
+    labels = cluster.find_segments(space.matrix, SETTINGS, SETTINGS.seed).labels
+    outcomes = company.outcomes.copy()
+    outcomes.loc[outcomes.index[:20], "future_discount_share"] = np.nan
+    ceiling = scoreboard.prediction_ceiling(space.predicted, outcomes)
+    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, labels, 1.5, outcomes, ceiling)
+    return company, labels, outcomes, space, ceiling, board
+
+
+def by_least_squares(y, labels):
+    """Adjusted R² of a regression on one dummy per group, the textbook way."""
+    known = y.notna().to_numpy()
+    y, dummies = y[known].to_numpy(), pd.get_dummies(labels[known]).to_numpy(float)
+    residual = y - dummies @ np.linalg.lstsq(dummies, y, rcond=None)[0]
+    r2 = 1 - residual @ residual / ((y - y.mean()) @ (y - y.mean()))
+    n, k = dummies.shape
+    return 1 - (1 - r2) * (n - 1) / (n - k)
+
+
+def test_the_board_keeps_its_contract_and_has_a_row_per_method_and_outcome():
+    _, _, outcomes, _, _, board = scored()
+    check_frame("scoreboard", board)
+    assert len(board) == 5 * (len(outcomes.columns) + 1)
+    assert set(board.outcome) == {*outcomes.columns, scoreboard.MEAN}
+
+
+def test_adjusted_r2_of_ours_and_rfm_equals_least_squares():
+    company, labels, outcomes, _, _, board = scored()
+    value = board.set_index(["method", "outcome"]).r2_adjusted
+    rfm = baselines.rfm_grid(company.slices["full"].today)
+    for method, groups in ((scoreboard.OURS, labels), (scoreboard.RFM, rfm)):
+        hand = {name: by_least_squares(outcomes[name], groups) for name in outcomes}
+        assert value[method].drop(scoreboard.MEAN).to_dict() == pytest.approx(hand, rel=1e-9)
+        assert value[method, scoreboard.MEAN] == pytest.approx(np.mean(list(hand.values())), rel=1e-9)
+
+
+def test_random_methods_are_averaged_over_three_seeds():
+    company, labels, outcomes, _, _, board = scored()
+    matrix, k = baselines.scaled(company.slices["full"].today), len(set(labels))
+    fits = [baselines.kmeans(matrix, k, SETTINGS.seed + i) for i in range(3)]
+    hand = np.mean([by_least_squares(outcomes.future_spend, fit) for fit in fits])
+    assert board.set_index(["method", "outcome"]).r2_adjusted[scoreboard.KMEANS, "future_spend"] == pytest.approx(hand)
+
+
+def test_replication_of_the_rfm_grid_by_hand():
+    company, _, _, _, _, board = scored()
+    odd, even = (baselines.rfm_grid(company.slices[half].today) for half in ("odd", "even"))
+    told = board[board.method == scoreboard.RFM].replication_ami.unique()
+    assert told == pytest.approx([adjusted_mutual_info_score(odd, even)])
+
+
+def test_ceiling_by_hand():
+    _, _, outcomes, space, ceiling, board = scored()
+    y, p = outcomes.future_spend, space.predicted.future_spend
+    assert ceiling["future_spend"] == pytest.approx(1 - ((y - p) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    told = board.set_index(["method", "outcome"]).ceiling[scoreboard.OURS]
+    assert told[scoreboard.MEAN] == pytest.approx(np.mean([ceiling[name] for name in outcomes]))
+
+
+def test_ours_beats_what_clusters_whatever_varies():
+    board = scored()[-1]
+    mean = board[board.outcome == scoreboard.MEAN].set_index("method")
+    for other in (scoreboard.RFM, scoreboard.KMEANS, scoreboard.PLAIN):
+        gap = mean.r2_adjusted[scoreboard.OURS] - mean.r2_adjusted[other]
+        assert gap > 0.05, f"{other}: {mean.r2_adjusted.round(3).to_dict()}"
+    assert mean.replication_ami[scoreboard.OURS] > mean.replication_ami[scoreboard.RFM], mean.replication_ami.round(2).to_dict()
+
+
+def test_without_outcomes_the_board_is_empty_with_the_right_columns():
+    company, labels, *_ = scored()
+    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, labels, 1.0, None, {})
+    assert board.empty
+    assert list(board) == list(CONTRACTS["scoreboard"].columns)
+    check_frame("scoreboard", board)
+    assert scoreboard.prediction_ceiling(None, None) == {}
+    assert list(assign.wide_board(board)) == ["outcome"]
+
+
+def test_replication_is_missing_where_half_of_the_events_give_no_segments():
+    company, *_ = scored()
+    same = scoreboard.Slice(*(frame * 0 for frame in (company.slices["odd"].today,) * 3))
+    method = scoreboard.methods(SETTINGS, company.relevance, 6)[scoreboard.OURS][0]
+    assert np.isnan(scoreboard.replication(method, same, same, 7))
+
+
+# -- pieces -------------------------------------------------------------------------------------------------------------
+
+
+def test_adjusted_r2_by_hand():
+    # Groups 1 2 and 5 6: between 16, within 1, total 17; R² 16/17; adjusted 1 - (1/2) / (17/3).
+    assert adjusted_r2(np.array([1.0, 2, 5, 6]), np.array([0, 0, 1, 1])) == pytest.approx(1 - (1 / 2) / (17 / 3))
+    assert adjusted_r2(np.array([1.0, 2, np.nan, 5, 6]), np.array([0, 0, 2, 1, 1])) == pytest.approx(1 - (1 / 2) / (17 / 3))
+    assert np.isnan(adjusted_r2(np.array([1.0, 2]), np.array([0, 1])))
+    assert np.isnan(adjusted_r2(np.full(9, 0.1), np.arange(9) % 2))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3), st.sampled_from([0.0, 10.0, 10.5])), min_size=1, max_size=60))
+def test_the_rfm_grid_has_at_most_27_cells_and_never_parts_equal_customers(rows):
+    frame = pd.DataFrame(rows, columns=["recency_days", "order_count", "net_revenue"]).astype(float)
+    labels = baselines.rfm_grid(frame)
+    assert set(labels) == set(range(len(set(labels))))
+    assert len(set(labels)) <= 27
+    assert frame.assign(label=labels).groupby(["recency_days", "order_count", "net_revenue"]).label.nunique().max() == 1
+
+
+def test_the_rfm_grid_fills_27_cells_and_does_without_a_constant():
+    thirds = np.array(np.meshgrid([1.0, 2, 3], [1.0, 2, 3], [1.0, 2, 3])).reshape(3, -1).T
+    frame = pd.DataFrame(thirds, columns=["recency_days", "order_count", "net_revenue"])
+    assert len(set(baselines.rfm_grid(frame))) == 27
+    assert len(set(baselines.rfm_grid(frame.drop(columns="order_count")))) == 9
+
+
+def test_plain_umap_hdbscan_gives_everybody_one_label_even_where_nothing_varies():
+    frame = pd.DataFrame({"x": np.ones(80), "y": np.ones(80)})
+    assert baselines.plain_umap_hdbscan(frame, SETTINGS, 7).tolist() == [0] * 80

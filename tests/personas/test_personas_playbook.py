@@ -1,0 +1,128 @@
+"""The personalization matrix is complete, its rules are checked like code, and its counts add up to the customers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.core.contracts import JOURNEY, check_frame
+from workbench.core.errors import ParameterError
+from workbench.kpis.metrics import KPIS
+from workbench.personas.playbook import build_matrix, journey_stages, read_playbook
+
+PLAYBOOK = Path(__file__).parents[2] / "configs" / "playbook.yaml"
+TEXT = PLAYBOOK.read_text(encoding="utf-8")
+AS_OF = pd.Timestamp("2024-04-15", tz="Europe/Berlin")
+
+
+def written(folder, text):
+    path = folder / "playbook.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def traits(*rows):
+    """(segment, feature, lower, upper bound) -> comparisons."""
+    return pd.DataFrame(rows, columns=["segment_id", "feature", "ci_low", "ci_high"])
+
+
+PERSONAS = pd.DataFrame({"segment_id": [0, 1, 2], "segment_name": ["A", "B", "C"], "tagline": ["They a.", "They b.", "They c."]})
+
+
+def matrix(compared, labels=(0, 1, 2), stages=("growth", "growth", "winback")):
+    index = [f"c{i}" for i in range(len(labels))]
+    return build_matrix(read_playbook(str(PLAYBOOK)), PERSONAS, compared, pd.Series(labels, index), pd.Series(stages, index))
+
+
+# -- the matrix -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_matrix_has_every_segment_at_every_stage():
+    found = matrix(traits((0, "discount_share", 0.5, 0.9), (1, "net_revenue", -0.9, -0.5)))
+    check_frame("playbook", found)
+    assert found[["segment_id", "stage"]].values.tolist() == [[s, stage] for s in range(3) for stage in JOURNEY]
+    assert not (found.drop(columns="customers") == "").any().any()
+
+
+def test_the_first_rule_whose_traits_a_segment_has_is_taken():
+    compared = traits((0, "discount_share", 0.5, 0.9), (0, "aov", 0.5, 0.9), (1, "aov", 0.21, 0.9), (2, "aov", 0.19, 0.9))
+    told = matrix(compared).set_index(["stage", "segment_id"]).treatment
+    assert told["acquisition", 0] == "show savings in search and social ads"
+    assert told["acquisition", 1] == "recruit households that stock up"
+    assert told["acquisition", 2] == "look-alike audience without a price offer"
+
+
+def test_the_tagline_enters_the_message():
+    told = matrix(traits((0, "aov", 0.5, 0.9))).set_index(["stage", "segment_id"]).message
+    assert told["acquisition", 2] == "They c."
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from(JOURNEY)), min_size=1, max_size=40))
+def test_stage_counts_add_up_to_the_customers(rows):
+    labels, stages = zip(*rows, strict=True)
+    found = matrix(traits((0, "aov", 0.5, 0.9)), labels, stages)
+    assert found.customers.sum() == len(rows)
+    assert found.groupby("segment_id").customers.sum().to_dict() == {s: labels.count(s) for s in (0, 1, 2)}
+
+
+# -- stages ---------------------------------------------------------------------------------------------------------------
+
+CUSTOMERS = [
+    # recency, usual gap, orders, trend, first seen -> stage
+    (61, 30, 9, 0.5, "2020-01-01", "winback"),
+    (60, 30, 9, 0.5, "2020-01-01", "growth"),
+    (29, 3, 9, 0.5, "2020-01-01", "winback"),  # a daily customer has 28 days
+    (28, 3, 9, 0.5, "2020-01-01", "growth"),
+    (57, np.nan, 1, 1.0, "2020-01-01", "winback"),
+    (56, np.nan, 1, 1.0, "2020-01-01", "onboarding"),  # one order only
+    (5, 7, 4, 0.5, "2024-04-01", "onboarding"),  # new
+    (5, 7, 4, 0.5, None, "growth"),  # nobody knows since when
+    (5, 7, 4, 0.0, "2020-01-01", "growth"),
+    (5, 7, 4, -0.01, "2020-01-01", "retention"),
+    (5, 7, 4, np.nan, "2020-01-01", "retention"),
+]
+
+
+def test_stages_by_hand():
+    index = [f"c{i:02d}" for i in range(len(CUSTOMERS))]
+    columns = ["recency_days", "gap_days_mean", "order_count", "revenue_trend", "first_seen_at", "stage"]
+    table = pd.DataFrame(CUSTOMERS, columns=columns, index=index)
+    known = pd.DataFrame({"customer_id": index, "first_seen_at": pd.to_datetime(table.first_seen_at, utc=True)}).iloc[::-1]
+    found = journey_stages(table, known, AS_OF, 92)
+    assert found.to_dict() == table.stage.to_dict()
+    assert set(found) <= set(JOURNEY) - {"acquisition"}
+
+
+# -- the file -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_playbook_of_the_project_measures_by_kpis_that_exist():
+    book = read_playbook(str(PLAYBOOK))
+    assert {plan.kpi for plan in book.stages.values()} <= {kpi.kpi for kpi in KPIS}
+    assert list(book.stages) == list(JOURNEY)
+
+
+def test_a_stage_without_a_rule_for_everybody_is_refused(tmp_path):
+    broken = TEXT.replace("{stage: winback, treatment", "{stage: winback, when: {aov: high}, treatment")
+    with pytest.raises(ParameterError, match='stage "winback" has no rule without `when`'):
+        read_playbook(written(tmp_path, broken))
+
+
+@pytest.mark.parametrize(
+    "right, wrong, place",
+    [
+        ("{stage: winback, treatment", "{stage: winbak, treatment", r"rules\.16\.stage: .*'winback', found 'winbak'"),
+        ("  winback:\n", "  winbak:\n", r"stages\.winbak.*'winback', found 'winbak'"),
+        ("when: {aov: high}", "when: {aov: hihg}", r"rules\.1\.when\.aov: .*'high' or 'low', found 'hihg'"),
+        ("when: {aov: high}", "wen: {aov: high}", r'rules\.1\.wen: .*Did you mean "when"\?'),
+        ("    kpi: cac\n", "", r"stages\.acquisition\.kpi: is required"),
+    ],
+)
+def test_a_misspelling_is_named_with_its_place_and_what_is_known(tmp_path, right, wrong, place):
+    assert right in TEXT
+    with pytest.raises(ParameterError, match=rf"playbook\.yaml:\d+: {place}"):
+        read_playbook(written(tmp_path, TEXT.replace(right, wrong, 1)))

@@ -1,0 +1,138 @@
+"""Names keep their promises, and a persona says no number that no table carries."""
+
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from persona_data import PLANTED, catalog, customers, quality
+
+from workbench.core.config import PersonaSettings
+from workbench.core.contracts import check_frame
+from workbench.core.errors import WorkbenchError
+from workbench.personas.naming import name_segments
+from workbench.personas.profile import choose_drivers, compare_segments
+from workbench.personas.story import NUMBER, check_story, show_value, tell_personas
+
+FEATURES, LABELS = customers(0)
+COMPARED = compare_segments(FEATURES, LABELS, catalog(), 0.95)
+NAMES = name_segments(COMPARED, catalog(), LABELS.value_counts())
+DRIVERS = choose_drivers(COMPARED, catalog(), PersonaSettings())
+QUALITY = quality(LABELS, NAMES)
+PERSONAS = tell_personas(QUALITY, DRIVERS, "EUR")
+
+
+# -- names ----------------------------------------------------------------------------------------------------------------
+
+
+def test_every_segment_has_a_name_of_its_own():
+    assert set(NAMES.index) == set(PLANTED)
+    assert NAMES.is_unique
+
+
+def test_names_describe_and_do_not_number():
+    for segment, name in NAMES.items():
+        assert not re.search(r"\b(segment|cluster|group|label|persona)\b", name, re.IGNORECASE), name
+        assert 2 <= len(name.split()) <= 10, name
+        assert name[0].isupper()
+        # Only a segment that nothing sets apart may be told from its like by a number.
+        assert not (PLANTED[segment][1] and re.search(r"\d", name)), name
+
+
+def test_names_are_unique_even_where_nothing_sets_segments_apart():
+    nothing = {segment: (size, {}) for segment, (size, _) in PLANTED.items()}
+    features, labels = customers(1, nothing)
+    names = name_segments(compare_segments(features, labels, catalog(), 0.95), catalog(), labels.value_counts())
+    assert names.is_unique
+    assert set(names.index) == set(PLANTED)
+
+
+@settings(deadline=None, max_examples=3, derandomize=True)
+@given(st.permutations(sorted(PLANTED)))
+def test_names_do_not_depend_on_the_numbering_of_segments(numbers):
+    renumbered = LABELS.map(dict(zip(sorted(PLANTED), numbers, strict=True)))
+    again = name_segments(compare_segments(FEATURES, renumbered, catalog(), 0.95), catalog(), renumbered.value_counts())
+    assert [again[numbers[segment]] for segment in sorted(PLANTED)] == [NAMES[segment] for segment in sorted(PLANTED)]
+
+
+def test_names_do_not_depend_on_the_order_of_rows():
+    order = FEATURES.index[::-1]
+    compared = compare_segments(FEATURES.loc[order], LABELS.loc[order], catalog(), 0.95)
+    shuffled = compared.sample(frac=1, random_state=0)
+    assert name_segments(shuffled, catalog(), LABELS.value_counts()).to_dict() == NAMES.to_dict()
+
+
+# -- stories --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_number_of_every_story_stands_in_a_table():
+    checked = check_story(PERSONAS, QUALITY, DRIVERS, "EUR")
+    assert checked == sum(len(NUMBER.findall(p.story + p.tagline)) for p in PERSONAS.itertuples())
+    assert checked >= 3 * len(PERSONAS) + 2 * len(DRIVERS)
+    check_frame("personas", PERSONAS)
+
+
+@pytest.mark.parametrize("segment", sorted(PLANTED))
+def test_a_changed_number_is_found(segment):
+    """Each number of the story in turn is replaced by one that no row carries."""
+    at = PERSONAS.index[PERSONAS.segment_id == segment][0]
+    for place in NUMBER.finditer(PERSONAS.story[at]):
+        lied = PERSONAS.copy()
+        lied.loc[at, "story"] = PERSONAS.story[at][: place.start()] + "98765.4" + PERSONAS.story[at][place.end() :]
+        with pytest.raises(WorkbenchError, match="tells 98765.4, which no table carries"):
+            check_story(lied, QUALITY, DRIVERS, "EUR")
+
+
+def test_a_lost_minus_is_found():
+    drivers = DRIVERS.iloc[:1].assign(segment_id=0, value=-0.35, base=0.1, unit="share")
+    told = tell_personas(QUALITY, drivers, "EUR")
+    assert "-35 %" in told.story[0]
+    assert check_story(told, QUALITY, drivers, "EUR") > 0
+    lied = told.assign(story=told.story.str.replace("-35 %", "35 %"))
+    with pytest.raises(WorkbenchError, match="tells 35,"):
+        check_story(lied, QUALITY, drivers, "EUR")
+
+
+def test_a_number_of_another_segment_is_found():
+    lied = PERSONAS.copy()
+    lied.loc[0, "story"] = PERSONAS.story[0].replace("300 customers", "160 customers")
+    with pytest.raises(WorkbenchError, match="tells 160"):
+        check_story(lied, QUALITY, DRIVERS, "EUR")
+
+
+def test_a_story_says_its_size_its_claims_and_how_far_to_trust_it():
+    told = PERSONAS.set_index("segment_id").story
+    assert told[0].startswith("300 customers, 36.6 % of all, bringing 7.3 % of revenue.")
+    assert "Nothing that was measured sets them apart reliably." in told[0]
+    assert (
+        "spend a lot (revenue: 11.6" in told[1]
+        or "spend a lot (revenue: 11.5" in told[1]
+        or "spend a lot (revenue: 11.4" in told[1]
+    )
+    verdicts = QUALITY.set_index("segment_id").verdict
+    assert all(("does not survive resampling" in told[s]) == (verdicts[s] == "fail") for s in told.index)
+    assert all(("border moves" in told[s]) == (verdicts[s] == "watch") for s in told.index)
+
+
+@pytest.mark.parametrize(
+    "value, unit, shown",
+    [
+        (0.283, "share", "28 %"),
+        (31.259, "money", "31.26 EUR"),
+        (1234.5, "money", "1,234 EUR"),
+        (-99.99, "money", "-99.99 EUR"),
+        (12.34, "days", "12.3 days"),
+        (0.987, "ratio", "0.99"),
+        (7.5, "points", "7.50"),
+    ],
+)
+def test_values_are_shown_in_their_unit(value, unit, shown):
+    assert show_value(value, unit, "EUR") == shown
+
+
+def test_personas_are_told_without_any_driver():
+    told = tell_personas(QUALITY, DRIVERS.iloc[:0], "EUR")
+    assert check_story(told, QUALITY, DRIVERS.iloc[:0], "EUR") == 3 * len(QUALITY)
+    assert isinstance(told, pd.DataFrame)
+    assert set(told.tagline) == {"Close to the average customer in everything that was measured."}
