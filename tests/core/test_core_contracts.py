@@ -96,12 +96,12 @@ def test_a_table_without_rows_is_refused_where_later_stages_need_rows():
 @pytest.fixture(scope="module")
 def events(con):
     texts = {c: ["x"] for c in ("source", "channel", "event_type", "order_id", "item", "category", "campaign_id")}
-    plain = {"occurred_at": [dt.datetime(2017, 1, 1, tzinfo=dt.UTC)], **texts, **dict.fromkeys(("quantity", "amount"), [1.5])}
+    plain = {"occurred_at": [dt.datetime(2017, 1, 1)], **texts, **dict.fromkeys(("quantity", "amount"), [1.5])}
     table = engine.as_table(con, pa.table(plain), "contract_events")
     money = {c: table[c].cast(engine.MONEY) for c in ("quantity", "amount")}
     nothing = {c: ibis.null(engine.MONEY) for c in ("discount", "cost")}
     return table.mutate(
-        customer_id=ibis.null("string"), occurred_at=table.occurred_at.cast("timestamp('UTC', 6)"), **money, **nothing
+        customer_id=ibis.null("string"), occurred_at=engine.utc_time(table.occurred_at, "UTC").cast("timestamp('UTC', 6)"), **money, **nothing
     )
 
 

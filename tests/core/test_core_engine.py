@@ -50,7 +50,7 @@ def test_iso_times_are_the_zones_unless_they_say_their_own(con, written, utc):
 @pytest.mark.parametrize(
     "written",
     ["2017-02-30", "2017-13-01", "2017-02-29", "0000-00-00", "junk", "", None, "01/02/2017", "infinity", "epoch", "12:30", "2017"]
-    + ["99999-01-01", "2017-07-01T10:00:00+99:00", "2017-07-01 10:00:00 Nowhere/City", "2017-07-01T25:00"],
+    + ["99999-01-01", "2017-07-01 10:00:00 Nowhere/City", "2017-07-01 10:00 pm", "2017-07-01T25:00"],
 )
 def test_what_is_no_time_is_missing(con, written):
     assert moments(con, pa.array([written, "2017-07-01"], pa.string()))[0] is None
@@ -73,7 +73,8 @@ def test_daylight_saving_time_is_honoured(con):
 def test_local_time_and_back_is_the_same_moment(con, clocks, zone):
     here = [moment.replace(tzinfo=UTC).astimezone(zoneinfo.ZoneInfo(zone)) for moment in clocks]
     assert moments(con, [moment.isoformat() for moment in here], zone="Asia/Tokyo") == here
-    table = engine.as_table(con, pa.table({"x": pa.array(here, pa.timestamp("us", "UTC"))}), "clocks")
+    # Naive first: once pandera is imported, pyarrow 26 forgets the offsets of zoned datetimes.
+    table = engine.as_table(con, pa.table({"x": pa.array(clocks, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))}), "clocks")
     local = table.select(y=engine.local_time(table.x, zone)).to_pyarrow()["y"].to_pylist()
     assert local == [moment.replace(tzinfo=None) for moment in here]
 
@@ -101,7 +102,7 @@ def test_one_impossible_epoch_does_not_stop_the_others(con, pattern, value):
 def test_times_that_are_times_already(con):
     noon = dt.datetime(2017, 7, 1, 12)
     assert moments(con, pa.array([noon, None], pa.timestamp("us"))) == [noon.replace(hour=16, tzinfo=UTC), None]
-    assert moments(con, pa.array([noon], pa.timestamp("us", "UTC"))) == [noon.replace(tzinfo=UTC)]
+    assert moments(con, pa.array([noon]).cast(pa.timestamp("us", "UTC"))) == [noon.replace(tzinfo=UTC)]
     assert moments(con, pa.array([noon.date()], pa.date32())) == [dt.datetime(2017, 7, 1, 4, tzinfo=UTC)]
 
 

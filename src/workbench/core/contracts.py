@@ -272,12 +272,12 @@ def check_expression(name: str, table: Any) -> None:
         "yes_no": dt.boolean,
     }
     contract = CONTRACTS[name]
+    _check_not_empty(name, contract, engine.count_rows(table))
     columns = {c: pa.Column(types[spec.kind], nullable=spec.missing) for c, spec in contract.columns.items()}
     try:
         pa.DataFrameSchema(columns).validate(table, lazy=True)
     except pa.errors.SchemaErrors as fault:
         raise _broken(name, fault) from None
-    _check_not_empty(name, contract, engine.count_rows(table))
 
 
 def _pandas_type(spec: Column) -> Any:
@@ -297,7 +297,10 @@ def _checks(pa: Any, spec: Column) -> list[Any]:
 
 
 def _broken(name: str, fault: Any) -> ContractBroken:
-    cases = fault.failure_cases[["column", "check"]].astype(str).value_counts().reset_index()
+    # A column that is not there stands among the cases, not among the columns.
+    cases = fault.failure_cases
+    column = cases.column.where(cases.column.notna(), cases.failure_case.astype(str))
+    cases = cases.assign(column=column)[["column", "check"]].astype(str).value_counts().reset_index()
     lines = [f'column "{c}": {check} fails in {n} place(s)' for c, check, n in cases.itertuples(index=False)]
     return ContractBroken(
         "\n".join([f'Table "{name}" breaks its contract:', *lines]),

@@ -53,6 +53,11 @@ def read_playbook(path: str) -> Playbook:
     return read_yaml_model(Playbook, path)
 
 
+def traits_not_here(playbook: Playbook, catalog: pd.DataFrame) -> list[str]:
+    """Features that rules ask for and this run does not have (misspelt, or without a source): those rules can never apply."""
+    return sorted({name for rule in playbook.rules for name in rule.when} - set(catalog.feature))
+
+
 def journey_stages(features: pd.DataFrame, customers: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int) -> pd.Series:
     """Today's stage of each segmented customer, by the first rule that fits; index: customer_id.
 

@@ -71,11 +71,19 @@ def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
     return "\n\n".join(f"### {plain(told.segment_name[i])}\n\n*{plain(told.tagline[i])}* {plain(told.story[i])}" for i in order)
 
 
-def say_matrix(matrix: pd.DataFrame, customers: int) -> str:
-    """Whether the matrix is complete and where customers stand."""
+def say_matrix(matrix: pd.DataFrame, customers: int, not_here: list[str]) -> str:
+    """Which rules can never apply, whether the matrix is complete, where customers stand."""
     standing = matrix.groupby("stage", sort=False).customers.sum()
     words = ", ".join(f"{stage} {count:,}" for stage, count in standing.items())
-    return f"Every one of the {len(matrix):,} cells has a treatment. The {customers:,} segmented customers stand at: {words} (acquisition holds none: these people are not customers yet)."
+    idle = (
+        f"Rules that ask for {', '.join(plain(n) for n in not_here)} never apply: this run has no such feature. "
+        if not_here
+        else ""
+    )
+    return (
+        f"{idle}Every one of the {len(matrix):,} cells has a treatment. The {customers:,} segmented customers stand at: {words} "
+        "(acquisition holds none: these people are customers already)."
+    )
 
 
 def chart_stages(matrix: pd.DataFrame, names: dict[int, str]) -> Axes:

@@ -1,0 +1,250 @@
+"""Files as companies send them: read exactly, set aside visibly, or refused with file, place and fix."""
+
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.core import engine
+from workbench.core.config import Config, Source
+from workbench.core.errors import InputError
+from workbench.ingest import events as happenings
+from workbench.ingest.quality import check_rejects, completeness
+from workbench.ingest.sources import open_source, read_sources, unreadable_lines
+
+ROWS = "id,name\n1,Ann\n2,Bob\n"
+ORDERS = {"type": "order", "at": "day", "order_id": "no", "amount": "amount"}
+
+
+@pytest.fixture
+def opened(con, home):
+    """Bytes or text of a file -> the opened source; further words are settings of the source."""
+
+    def open_it(content, name="a.csv", **settings):
+        (home / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return open_source(con, "crm", Source(**{"kind": "crm", "path": name, "record_id": "id", **settings}))
+
+    return open_it
+
+
+@pytest.fixture
+def refused(opened):
+    """The same -> the message of the refusal."""
+
+    def message(content, name="a.csv", **settings):
+        with pytest.raises(InputError) as caught:
+            opened(content, name, **settings)
+        fault = caught.value
+        assert fault.exit_code == 2
+        assert 'source "crm"' in str(fault)
+        assert name in str(fault)
+        assert fault.fix
+        assert len(str(fault).splitlines()) <= 10
+        return str(fault)
+
+    return message
+
+
+def cells(source) -> list[dict]:
+    return source.table.drop(engine.ROW).to_pyarrow().to_pylist()
+
+
+# -- refused -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("", "empty (0 bytes)"),
+        ("\n\n\n", "no header"),
+        ("id,name\n", "a header and no rows"),
+        ("<!DOCTYPE html><html><body>Log in", "web page"),
+        ("\n <HTML><head>", "web page"),
+        ("cust_id,name\n1,Ann\n", 'no column "id" (sources.crm.record_id)'),
+        ("ids,name\n1,Ann\n", 'Did you mean "ids"?'),
+        ("1,Ann\n2,Bob\n", 'no column "id"'),
+        ("id;name\n1;Ann\n", 'no column "id"'),
+        ('{"id": 1}\n{"id": 2}\n', 'no column "id"'),
+        ("id,a,a\n1,x,y\n", 'more than one column "a" (columns 2, 3)'),
+        ("id,Amount,amount\n1,x,y\n", "(columns 2, 3)"),
+        ('id,name\n1,Ann\n2,"Bob\n3,Cid\n4,Dee\n', "a.csv:3: a quotation mark"),
+        ("Report of 2017\nid,name\n1,Ann\n", "line 2"),
+        (b"id,name\n1,M\xfcller\n", "sources.crm.csv.encoding"),
+        ("id,name\n1,Ann\n".encode("utf-16"), "sources.crm.csv.encoding"),
+        ("id,name\r\n1,Ann\r\n".encode("utf-16"), "sources.crm.csv.encoding"),
+        (b"PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00\xff\xfe\xb5", "not readable as csv"),
+        (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xfe", "not readable as csv"),
+    ],
+)
+def test_a_file_that_is_not_the_export_is_refused(refused, content, words):
+    assert words in refused(content)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.jsonl"])
+def test_a_file_of_another_format_than_its_ending_is_refused(refused, name):
+    refused(ROWS, name)
+
+
+def test_all_missing_columns_are_named_at_once(refused):
+    message = refused(ROWS, identity={"email": "mail", "given_name": "nam"}, consent={"email": "opt_in"})
+    for words in ('"mail" (sources.crm.identity.email)', 'Did you mean "name"?', '"opt_in" (sources.crm.consent.email)'):
+        assert words in message
+
+
+def test_a_missing_file_is_refused_with_the_nearest_name(con, home):
+    (home / "data").mkdir()
+    (home / "data/contacts.csv").write_text(ROWS)
+    for path, words in {"data/contact.csv": 'Did you mean "contacts.csv"?', "dta/contacts.csv": "folder", "data": "not there"}.items():
+        with pytest.raises(InputError) as caught:
+            open_source(con, "crm", Source(kind="crm", path=path, record_id="id"))
+        assert words in str(caught.value)
+        assert "sources.crm.path" in caught.value.fix
+
+
+def test_an_unknown_encoding_is_refused(refused):
+    assert "utf-9" in refused(ROWS.encode(), csv={"encoding": "utf-9"})
+
+
+# -- read --------------------------------------------------------------------------------------------------------------
+
+NAMES = "id,name\n1,Müller\n2,O’Brien €\n"
+READ = [{"id": "1", "name": "Müller"}, {"id": "2", "name": "O’Brien €"}]
+
+
+@pytest.mark.parametrize(
+    "content, csv",
+    [
+        (NAMES.encode("utf-8"), {}),
+        (NAMES.encode("utf-8-sig"), {}),
+        (NAMES.encode("cp1252"), {"encoding": "cp1252"}),
+        (NAMES.encode("utf-16"), {"encoding": "utf-16"}),
+        (NAMES.encode("utf-16-le"), {"encoding": "utf-16-le"}),
+        (NAMES.replace("\n", "\r\n").encode("utf-8"), {}),
+        (NAMES.replace("\n", "\r\n").encode("utf-16"), {"encoding": "utf-16"}),
+        (NAMES.replace("\n", "\r").encode("utf-8"), {}),
+        (NAMES.replace("\n", "\r").encode("cp1252"), {"encoding": "cp1252"}),
+        (NAMES.replace("\n", "\r\n", 1).encode("utf-8"), {}),
+        (NAMES.rstrip("\n").encode("utf-8"), {}),
+        (NAMES.replace(",", "\t").encode("utf-8"), {"delimiter": "\\t"}),
+        (NAMES.replace(",", "|").encode("utf-8"), {"delimiter": "|"}),
+        (("A title\n\n" + NAMES).encode("utf-8"), {"skip_rows": 2}),
+    ],
+)
+def test_names_survive_encodings_line_ends_and_delimiters(opened, content, csv):
+    source = opened(content, csv=csv)
+    assert cells(source) == READ
+    assert (source.rows, source.faults) == (2, [])
+
+
+def test_no_temporary_copy_stays_behind(opened, tmp_path, monkeypatch):
+    import tempfile
+
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    opened(NAMES.encode("cp1252"), csv={"encoding": "cp1252"})
+    with pytest.raises(InputError):
+        opened(NAMES.encode("cp1252").replace(b"\n", b"\r\n"))
+    assert list(folder.iterdir()) == []
+
+
+def test_text_stays_text_in_every_format(opened, home):
+    frame = pd.DataFrame({"id": ["007", "12345678901234567890"], "name": ["NA", "null"]})
+    frame.to_excel(home / "x.xlsx", index=False)
+    frame.to_parquet(home / "x.parquet")
+    frame.to_json(home / "x.jsonl", orient="records", lines=True)
+    frame.to_csv(home / "x.csv", index=False)
+    for name in ("x.csv", "x.xlsx", "x.parquet", "x.jsonl"):
+        source = opened((home / name).read_bytes(), name, profile={"n": "name"})
+        assert cells(source) == frame.to_dict("records"), name
+
+
+def test_a_column_that_nobody_asked_for_does_no_harm(opened):
+    rows = cells(opened("id,=cmd|' /C calc'!A0,<script>,'; DROP TABLE crm; --\n1,a,b,c\n"))
+    assert rows[0]["id"] == "1"
+
+
+# -- set aside ---------------------------------------------------------------------------------------------------------
+
+
+def orders(con, home, text, **settings) -> tuple:
+    (home / "o.csv").write_text(text, encoding="utf-8")
+    source = {"kind": "pos", "path": "o.csv", "record_id": "card", "events": [ORDERS], **settings}
+    config = Config.model_validate({"as_of": "2017-10-01", "sources": {"pos": source}})
+    sources = read_sources(con, config)
+    events = engine.materialize(con, happenings.all_events(sources, config), "all_events_of_a_test")
+    quarantine = pd.concat([happenings.quarantined(events), unreadable_lines(sources)], ignore_index=True)
+    return sources, events, quarantine
+
+
+HEADER = "card,day,no,amount\n"
+SOUND, RAGGED, BAD_DAY, BAD_AMOUNT, BAD_BOTH, NOBODY = (
+    "c1,2017-01-01,1,5.00\n", "c1,2017-01-01,1\n", "c1,2017-02-30,1,5.00\n", "c1,2017-01-01,1,five\n", "c1,x,1,five\n", " ,2017-01-01,1,5\n",
+)  # fmt: skip
+
+
+@settings(max_examples=12)
+@given(st.lists(st.sampled_from([SOUND, SOUND, RAGGED, BAD_DAY, BAD_AMOUNT, BAD_BOTH, NOBODY]), max_size=25))
+def test_rows_in_are_rows_accepted_plus_rows_set_aside(con, tmp_path_factory, lines):
+    folder = tmp_path_factory.mktemp("orders")
+    _, events, quarantine = sources_events = orders(con, folder, HEADER + SOUND + "".join(lines), path=str(folder / "o.csv"))
+    found = check_rejects(sources_events[0], quarantine, 1.0).iloc[0]
+    assert found.rows == 1 + len(lines)
+    assert found.accepted == 1 + lines.count(SOUND)
+    assert found.rows == found.accepted + found.quarantined
+    assert events.filter(events.fault.isnull()).count().to_pyarrow().as_py() == found.accepted
+    assert set(quarantine.columns) == {"source", "source_row", "column"}  # no values: they may be personal
+
+
+def test_too_many_rows_set_aside_stop_the_run_with_the_columns_to_blame(con, home):
+    sources, _, quarantine = orders(con, home, HEADER + SOUND * 90 + BAD_AMOUNT * 7 + BAD_DAY * 3)
+    assert check_rejects(sources, quarantine, 0.1).quarantined.tolist() == [10]
+    with pytest.raises(InputError) as caught:
+        check_rejects(sources, quarantine, 0.0999)
+    for words in ('source "pos"', "10.0%", '"amount" (7)', '"day" (3)', "91"):
+        assert words in str(caught.value)
+    assert "ingest.max_reject_share" in caught.value.fix
+
+
+def test_one_wrong_byte_far_down_is_one_line_set_aside(opened):
+    source = opened(b"id,name\n" + b"1,Ann\n" * 3000 + b"2,M\xfcller\n" + b"3,Cid\n" * 500)
+    assert source.rows == 3501
+    assert [line for line, _ in source.faults] == [3002]
+    assert len(cells(source)) == 3500
+
+
+def test_broken_json_lines_are_set_aside(opened):
+    source = opened('{"id": "1"}\n{"id": "2", \n\n{"id": "3"}\n', "a.jsonl")
+    assert [row["id"] for row in cells(source)] == ["1", "3"]
+    assert (source.rows, [line for line, _ in source.faults]) == (3, [2])
+
+
+def test_a_decimal_comma_is_read_as_declared_and_never_dropped(con, home):
+    text = "card;day;no;amount\nc1;2017-01-01;1;1.234,50\nc1;2017-01-01;2;12,5\n"
+    _, events, quarantine = orders(con, home, text, csv={"delimiter": ";"}, decimal=",")
+    assert len(quarantine) == 0
+    assert sorted(events.amount.to_pyarrow().to_pylist()) == [Decimal("12.5"), Decimal("1234.5")]
+    _, _, quarantine = orders(con, home, text, csv={"delimiter": ";"})
+    assert quarantine.column.tolist() == ["amount", "amount"]
+
+
+def test_costs_are_joined_once_per_item(con, home):
+    (home / "costs.csv").write_text("product,rate\nmilk,0.5\nmilk,0.6\nbread,0.25\n")
+    (home / "o.csv").write_text("card,day,no,amount,item\nc1,2017-01-01,1,10,milk\nc1,2017-01-01,1,4,bread\nc1,2017-01-01,1,3,salt\n")
+    plain = {
+        "pos": {"kind": "pos", "path": "o.csv", "record_id": "card", "events": [{**ORDERS, "item": "item"}]},
+        "finance": {"kind": "finance", "path": "costs.csv", "costs": {"item": "product", "rate": "rate"}},
+    }
+    config = Config.model_validate({"as_of": "2017-10-01", "sources": plain})
+    sources = read_sources(con, config)
+    events = engine.materialize(con, happenings.all_events(sources, config), "all_events_of_a_test")
+    rows = happenings.add_costs(con, events, sources).to_pyarrow().to_pylist()
+    assert {row["item"]: row["cost"] for row in rows} == {"milk": Decimal("6"), "bread": Decimal("1"), "salt": None}
+    assert len(rows) == 3
+
+
+def test_completeness_counts_blanks_as_missing(opened):
+    source = opened("id,mail\n1,a@x.com\n2,\n3,  \n4,b@x.com\n", identity={"email": "mail"})
+    assert completeness({"crm": source}).set_index("column").filled.to_dict() == {"mail": 0.5}
