@@ -101,7 +101,10 @@ def events(con):
     money = {c: table[c].cast(engine.MONEY) for c in ("quantity", "amount")}
     nothing = {c: ibis.null(engine.MONEY) for c in ("discount", "cost")}
     return table.mutate(
-        customer_id=ibis.null("string"), occurred_at=engine.utc_time(table.occurred_at, "UTC").cast("timestamp('UTC', 6)"), **money, **nothing
+        customer_id=ibis.null("string"),
+        occurred_at=engine.utc_time(table.occurred_at, "UTC").cast("timestamp('UTC', 6)"),
+        **money,
+        **nothing,
     )
 
 

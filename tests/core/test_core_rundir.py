@@ -215,7 +215,24 @@ def test_a_plain_name_is_a_run_id(good):
 
 @pytest.mark.parametrize(
     "bad",
-    ["../../etc/x", "/abs/path", "..", "", ".", "a/b", "a\\b", "x" * 65, "x" * 300, "a\0b", "a\n", "-rf", "~root", "%2e%2e", "é", "A"]
+    [
+        "../../etc/x",
+        "/abs/path",
+        "..",
+        "",
+        ".",
+        "a/b",
+        "a\\b",
+        "x" * 65,
+        "x" * 300,
+        "a\0b",
+        "a\n",
+        "-rf",
+        "~root",
+        "%2e%2e",
+        "é",
+        "A",
+    ]
     + [" a", "a b", "a;b", "$HOME", "ａ"],
 )
 def test_a_name_that_could_lead_elsewhere_is_no_run_id(home, config, bad):

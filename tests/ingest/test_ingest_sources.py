@@ -96,7 +96,11 @@ def test_all_missing_columns_are_named_at_once(refused):
 def test_a_missing_file_is_refused_with_the_nearest_name(con, home):
     (home / "data").mkdir()
     (home / "data/contacts.csv").write_text(ROWS)
-    for path, words in {"data/contact.csv": 'Did you mean "contacts.csv"?', "dta/contacts.csv": "folder", "data": "not there"}.items():
+    for path, words in {
+        "data/contact.csv": 'Did you mean "contacts.csv"?',
+        "dta/contacts.csv": "folder",
+        "data": "not there",
+    }.items():
         with pytest.raises(InputError) as caught:
             open_source(con, "crm", Source(kind="crm", path=path, record_id="id"))
         assert words in str(caught.value)
@@ -232,7 +236,9 @@ def test_a_decimal_comma_is_read_as_declared_and_never_dropped(con, home):
 
 def test_costs_are_joined_once_per_item(con, home):
     (home / "costs.csv").write_text("product,rate\nmilk,0.5\nmilk,0.6\nbread,0.25\n")
-    (home / "o.csv").write_text("card,day,no,amount,item\nc1,2017-01-01,1,10,milk\nc1,2017-01-01,1,4,bread\nc1,2017-01-01,1,3,salt\n")
+    (home / "o.csv").write_text(
+        "card,day,no,amount,item\nc1,2017-01-01,1,10,milk\nc1,2017-01-01,1,4,bread\nc1,2017-01-01,1,3,salt\n"
+    )
     plain = {
         "pos": {"kind": "pos", "path": "o.csv", "record_id": "card", "events": [{**ORDERS, "item": "item"}]},
         "finance": {"kind": "finance", "path": "costs.csv", "costs": {"item": "product", "rate": "rate"}},

@@ -49,8 +49,30 @@ def test_one_number_has_one_spelling(number):
 
 @pytest.mark.parametrize(
     "raw",
-    ["noreply@example.com", "NoReply@Example.com", " test@test.com", "no-reply@x.org", "none@none.com", "info@shop.com", "a@b", "@x.com"]
-    + ["a@", "a b@x.com", "", "n/a", "x@y@z.com", None, 5, float("nan"), "a@x..com", '"test"@x.com', "a@[127.0.0.1]", "ｔｅｓｔ@x.com"],
+    [
+        "noreply@example.com",
+        "NoReply@Example.com",
+        " test@test.com",
+        "no-reply@x.org",
+        "none@none.com",
+        "info@shop.com",
+        "a@b",
+        "@x.com",
+    ]
+    + [
+        "a@",
+        "a b@x.com",
+        "",
+        "n/a",
+        "x@y@z.com",
+        None,
+        5,
+        float("nan"),
+        "a@x..com",
+        '"test"@x.com',
+        "a@[127.0.0.1]",
+        "ｔｅｓｔ@x.com",
+    ],
 )
 def test_these_addresses_identify_nobody(raw):
     assert standardize_email(raw) is None
@@ -58,7 +80,17 @@ def test_these_addresses_identify_nobody(raw):
 
 @pytest.mark.parametrize(
     "raw",
-    ["0000000000", "000-0000", "000-000-0000", "+1 000 000 0000", "1111111111", "999-999-9999", "1234567890", "123456789", "5550123"]
+    [
+        "0000000000",
+        "000-0000",
+        "000-000-0000",
+        "+1 000 000 0000",
+        "1111111111",
+        "999-999-9999",
+        "1234567890",
+        "123456789",
+        "5550123",
+    ]
     + ["123", "", "n/a", "phone", None, 2125550123, float("nan"), "+", "12345678901234567890"],
 )
 def test_these_numbers_identify_nobody(raw):

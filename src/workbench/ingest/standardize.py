@@ -27,10 +27,8 @@ def standardize_email(raw: str | None) -> str | None:
     """' Ann@Example.COM ' -> 'ann@example.com'; None for what is no address or a placeholder. Idempotent."""
     from email_validator import EmailNotValidError, validate_email
 
-    if not isinstance(raw, str) or "@" not in raw:
-        return None
-    text = unicodedata.normalize("NFKC", raw).strip().lower()
-    if text.partition("@")[0] in PLACEHOLDER_MAILBOXES:
+    text = unicodedata.normalize("NFKC", raw).strip().lower() if isinstance(raw, str) else ""
+    if "@" not in text or text.partition("@")[0] in PLACEHOLDER_MAILBOXES:
         return None
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
