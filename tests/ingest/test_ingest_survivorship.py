@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.ingest.quality import masked
@@ -37,6 +37,7 @@ def test_the_survivor_is_the_most_trusted_then_the_latest_value(values, winner):
         assert found.columns.tolist() == ["customer_id", "attribute", "value", "source"]
 
 
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(["yes", "no", "maybe", "YES", "0", "unsubscribed"]), min_size=1, max_size=8))
 def test_any_no_wins(words):
     consent = pd.DataFrame({"source": "crm", "record_id": "1", "attribute": "email", "value": words, "trust": 70})
