@@ -33,23 +33,23 @@ def company(con, small_demo):
     linked = identity.link_records(people, identifiers, config.identity, as_of, trust, key)
     kinds = [name for name, source in config.sources.items() if source.kind in sources.PERSON_KINDS]
     anonymous = identity.visitors(linked.identities, people, kinds, as_of)
-    known = linked.identities[~anonymous]
+    known, timely = linked.identities[~anonymous], people[~(people.first_seen_at >= as_of)]
     profile, consent, personal = (
         survivorship.collect_attributes(opened, config, key, part) for part in ("profile", "consent", "personal")
     )
     customers = survivorship.golden_records(
-        known, people, survivorship.survive(profile, known, people), survivorship.combine_consent(consent, known), "b2c"
+        known, people, survivorship.survive(profile, known, timely), survivorship.combine_consent(consent, known), "b2c"
     )
     tied = happenings.tie_to_customers(con, happenings.add_costs(con, events, opened), people, linked.identities)
     written = engine.materialize(con, tied, "demo_tied")
-    share = (~anonymous).groupby(linked.identities.source).mean()
+    is_known = pd.Series(~anonymous.to_numpy(), index=linked.identities.source)
     found = quality.quality_table(
-        opened, rows, identifiers, share, happenings.latest_events(written), linked.refused, config.as_of
+        opened, rows, identifiers, is_known, happenings.latest_events(written), linked.refused, config.as_of
     )
     return SimpleNamespace(
         config=config, key=key, opened=opened, rows=rows, people=people, identifiers=identifiers, linked=linked, known=known,
         customers=customers, events=written, quality=found, consent=consent, as_of=as_of, trust=trust, home=small_demo,
-        private=survivorship.personal_data(survivorship.survive(personal, known, people), "US"),
+        private=survivorship.personal_data(survivorship.survive(personal, known, timely), "US"),
     )  # fmt: skip
 
 

@@ -37,6 +37,11 @@ def test_the_survivor_is_the_most_trusted_then_the_latest_value(values, winner):
         assert found.columns.tolist() == ["customer_id", "attribute", "value", "source"]
 
 
+def test_a_record_first_seen_after_as_of_decides_nothing():
+    timely = RECORDS[~((RECORDS.source == "crm") & (RECORDS.record_id == "2"))]
+    assert survive(said(("crm", "1", "Bonn"), ("crm", "2", "Kiel")), IDENTITIES, timely).value.tolist() == ["Bonn"]
+
+
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from(["yes", "no", "maybe", "YES", "0", "unsubscribed"]), min_size=1, max_size=8))
 def test_any_no_wins(words):

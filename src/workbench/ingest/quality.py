@@ -42,14 +42,14 @@ def quality_table(
     sources: Mapping[str, SourceTable],
     rows: pd.DataFrame,
     identifiers: pd.DataFrame,
-    linked_share: pd.Series,
+    is_known: pd.Series,
     latest: pd.Series,
     refused: pd.DataFrame,
     as_of: dt.date,
 ) -> pd.DataFrame:
     """-> the quality table: source, check, rows, share, severity, example; sorted by source and check.
 
-    linked_share: share of a source's records that are known people; latest: last event per source.
+    is_known: True per record of a known person, indexed by source; latest: last event per source.
     """
     found = []
     for row in rows.itertuples(index=False):
@@ -77,16 +77,9 @@ def quality_table(
                 "warn" if shared else "info",
             )
         )
-    for source, share in linked_share.items():
-        found.append(
-            _line(
-                source,
-                "records that belong to a known person",
-                int(round(share * 10**6)) // 10**6,
-                share,
-                "info" if share > 0.9 else "warn",
-            )
-        )
+    for source, mine in is_known.groupby(level=0):
+        share = float(mine.mean())
+        found.append(_line(source, "records that belong to a known person", mine.sum(), share, "info" if share > 0.9 else "warn"))
     for source, moment in latest.items():
         days = max((as_of - moment.date()).days, 0)
         found.append(_line(source, "days from the last event to as_of", days, 0.0, "warn" if days > 31 else "info"))

@@ -38,10 +38,11 @@ def collect_attributes(sources: Mapping[str, SourceTable], config: Config, key: 
 def survive(attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     """Long attributes -> golden values: customer_id, attribute, value, source; one row per customer and attribute.
 
-    The winner has the highest trust, then the latest record, then the first value in the alphabet.
+    records: those that count, that is, first seen before as_of. The winner has the highest trust, then the latest record,
+    then the first value in the alphabet.
     """
     joined = attributes.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
-    joined = joined.merge(records[["source", "record_id", "first_seen_at"]], on=["source", "record_id"], how="left")
+    joined = joined.merge(records[["source", "record_id", "first_seen_at"]], on=["source", "record_id"])
     order = ["customer_id", "attribute", "trust", "first_seen_at", "value", "source"]
     ranked = joined.sort_values(order, ascending=[True, True, False, False, True, True])
     return ranked.drop_duplicates(["customer_id", "attribute"])[["customer_id", "attribute", "value", "source"]].reset_index(
