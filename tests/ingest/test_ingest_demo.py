@@ -38,7 +38,7 @@ def company(con, small_demo):
         survivorship.collect_attributes(opened, config, key, part) for part in ("profile", "consent", "personal")
     )
     customers = survivorship.golden_records(
-        known, people, survivorship.survive(profile, known, timely), survivorship.combine_consent(consent, known), "b2c"
+        known, people, survivorship.survive(profile, known, timely), survivorship.combine_consent(consent, known, timely), "b2c"
     )
     tied = happenings.tie_to_customers(con, happenings.add_costs(con, events, opened), people, linked.identities)
     written = engine.materialize(con, tied, "demo_tied")
@@ -112,7 +112,8 @@ def test_no_customer_holds_two_cards(company):
 
 
 def test_a_no_of_any_record_is_the_customers_no(company):
-    said = company.consent.merge(company.known, on=["source", "record_id"])
+    timely = company.people[~(company.people.first_seen_at >= company.as_of)][["source", "record_id"]]
+    said = company.consent.merge(company.known, on=["source", "record_id"]).merge(timely, on=["source", "record_id"])
     refusing = said[said.value.str.lower() == "no"]
     for channel in ("email", "phone"):
         wanted = set(refusing.customer_id[refusing.attribute == channel])

@@ -46,20 +46,20 @@ def test_a_record_first_seen_after_as_of_decides_nothing():
 @given(st.lists(st.sampled_from(["yes", "no", "maybe", "YES", "0", "unsubscribed"]), min_size=1, max_size=8))
 def test_any_no_wins(words):
     consent = pd.DataFrame({"source": "crm", "record_id": "1", "attribute": "email", "value": words, "trust": 70})
-    found = combine_consent(consent, IDENTITIES).value.tolist()
+    found = combine_consent(consent, IDENTITIES, RECORDS).value.tolist()
     no, yes = {"no", "0", "unsubscribed"} & set(words), {"yes", "YES"} & set(words)
     assert found == ["no" if no else "yes" if yes else "unknown"]
 
 
 def test_a_no_of_the_least_trusted_record_wins_for_the_whole_customer():
     consent = said(("loyalty", "7", "yes"), ("crm", "1", "no"), ("crm", "2", "yes"), attribute="email")
-    assert combine_consent(consent, IDENTITIES).value.tolist() == ["no"]
+    assert combine_consent(consent, IDENTITIES, RECORDS).value.tolist() == ["no"]
 
 
 def test_one_golden_record_per_customer():
     identities = pd.concat([IDENTITIES, pd.DataFrame({"source": ["crm"], "record_id": ["3"], "customer_id": ["c_0"]})])
     profile = survive(said(("crm", "1", "Bonn"), ("loyalty", "7", "Ulm")), identities, RECORDS)
-    consent = combine_consent(said(("crm", "1", "no"), attribute="email"), identities)
+    consent = combine_consent(said(("crm", "1", "no"), attribute="email"), identities, RECORDS)
     found = golden_records(identities, RECORDS, profile, consent, "b2c")
     assert found.customer_id.tolist() == ["c_0", "c_1"]
     assert found.city.tolist()[1] == "Ulm"

@@ -50,9 +50,13 @@ def survive(attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.Data
     )
 
 
-def combine_consent(attributes: pd.DataFrame, identities: pd.DataFrame) -> pd.DataFrame:
-    """Long consent -> customer_id, attribute, value: no if any record says no, yes if one says yes and none no, else unknown."""
+def combine_consent(attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """Long consent -> customer_id, attribute, value: no if any record says no, yes if one says yes and none no, else unknown.
+
+    records: those that count, that is, first seen before as_of.
+    """
     joined = attributes.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
+    joined = joined.merge(records[["source", "record_id"]], on=["source", "record_id"])
     joined["rank"] = joined.value.map(lambda v: {"unknown": 0, "yes": 1, "no": 2}[consent_word(v)]).astype(int)
     strongest = joined.groupby(["customer_id", "attribute"], as_index=False)["rank"].max()
     return strongest.assign(value=strongest["rank"].map({0: "unknown", 1: "yes", 2: "no"}))[["customer_id", "attribute", "value"]]
