@@ -180,10 +180,7 @@ def _take_over(base: Run, run: Run, stage: str) -> None:
         record = base.manifest["stages"][earlier]
         for name in record["tables"]:
             _link(base.table_path(name), run.table_path(name))
-        _link(
-            base.path / "notebooks" / f"{notebook_name(earlier)}.ipynb",
-            run.path / "notebooks" / f"{notebook_name(earlier)}.ipynb",
-        )
+        _link(_notebook(base, earlier), _notebook(run, earlier))
         run.manifest["stages"][earlier] = {**record, "taken_from": base.path.name}
     if (base.path / "metrics.json").exists():
         shutil.copy2(base.path / "metrics.json", run.path / "metrics.json")

@@ -38,7 +38,6 @@ RECORDED_PACKAGES = (
     "numba",
 )
 HELD_BY_RUNNER = "WORKBENCH_RUN_LOCK"
-RETAKE = "take over a run whose process has ended with --resume"
 
 
 def check_run_id(run_id: str) -> str:

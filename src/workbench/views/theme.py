@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, GREY, PALE, ACCENT, ALARM = "#222222", "#9a9a9a", "#d9d9d9", "#0072b2", "#d55e00"
+INK, GREY, PALE, ACCENT = "#222222", "#9a9a9a", "#d9d9d9", "#0072b2"
 VERDICT_COLOURS = {"pass": "#009e73", "watch": "#e69f00", "fail": "#d55e00"}
 TOTAL = -2
 
