@@ -256,7 +256,7 @@ mappings = st.dictionaries(words, words, max_size=4)
 events = st.fixed_dictionaries(
     {"type": words | st.fixed_dictionaries({"column": words, "values": st.dictionaries(words, words, min_size=1, max_size=3)})},
     optional={
-        "at_format": words,
+        "at_format": words.filter(lambda w: w not in ("hours", "days")),
         "amount": st.none() | words,
         "discount": words | st.lists(words, max_size=3),
         "channel": words | st.fixed_dictionaries({"column": words}),
@@ -269,7 +269,13 @@ configs = st.fixed_dictionaries(
         "sources": st.dictionaries(
             st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True),
             st.fixed_dictionaries(
-                {"kind": st.just("crm"), "path": words, "record_id": st.just("id"), "note": words, "profile": mappings},
+                {
+                    "kind": st.just("crm"),
+                    "path": words.map("p".__add__),
+                    "record_id": st.just("id"),
+                    "note": words,
+                    "profile": mappings,
+                },
                 optional={"events": st.lists(events, max_size=2), "trust": st.integers(0, 100)},
             ),
             min_size=1,

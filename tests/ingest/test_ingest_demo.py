@@ -24,7 +24,7 @@ def company(con, small_demo):
         config = load_config("configs/grocer.yaml")
         key = read_key(config)
         opened = sources.read_sources(con, config)
-    as_of = pd.Timestamp(config.as_of, tz=config.company.timezone).tz_convert("UTC")
+    as_of = pd.Timestamp(config.as_of, tz=config.company.zone).tz_convert("UTC")
     events = engine.materialize(con, happenings.all_events(opened, config), "demo_events")
     quarantine = pd.concat([happenings.quarantined(events), sources.unreadable_lines(opened)], ignore_index=True)
     rows = quality.check_rejects(opened, quarantine, config.ingest.max_reject_share)

@@ -36,8 +36,24 @@ KINDS = (
     "enrichment",
 )
 STAGES = ("ingest", "features", "clustering", "personas", "kpis")
-IDENTIFIERS = ("customer_number", "loyalty_id", "email", "phone")
-PERSONAL = ("given_name", "family_name", "birth_date", "street", "postcode", "city", "organisation", "handle")
+PERSON_KEYS = ("customer_number", "loyalty_id", "email", "phone")
+ACCOUNT_KEYS = ("account_number", "tax_id", "domain")
+IDENTIFIERS = PERSON_KEYS + ACCOUNT_KEYS
+PERSONAL = (
+    "given_name",
+    "family_name",
+    "full_name",
+    "birth_date",
+    "house_number",
+    "street",
+    "address_line_2",
+    "postcode",
+    "city",
+    "state",
+    "country",
+    "organisation",
+    "handle",
+)
 SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 
@@ -68,9 +84,25 @@ class Strict(BaseModel):
 class Csv(Strict):
     """How a delimited text file is written."""
 
-    delimiter: str = Field(",", description="character between two columns; \\t for TAB")
-    encoding: str = Field("utf-8", description="for example utf-8, cp1252, utf-16")
+    delimiter: str = Field(
+        "", description="character between two columns, \\t for TAB; empty: the one that gives the declared columns"
+    )
+    encoding: str = Field("", description="for example utf-8, cp1252, utf-16; empty: utf-8, else recognised and told")
     skip_rows: Count = Field(0, ge=0, description="lines above the header")
+
+
+class Database(Strict):
+    """A table of a database, read as text like any other source."""
+
+    url: str = Field(description="SQLAlchemy address such as sqlite:///data/shop.db; with a password only as env:NAME")
+    table: str = Field(description="name of the table or view, schema.table where it is not in the default one")
+
+
+class Lookup(Strict):
+    """External facts joined to customers: their attribute `by` equals the source's `column`; the profile columns are added."""
+
+    by: str = Field(description="golden attribute of customers: postcode, city, or a profile attribute")
+    column: str = Field(description="column of this source with the same values, one row each")
 
 
 class Match(Strict):
@@ -93,13 +125,19 @@ class ChannelColumn(Strict):
     column: str
 
 
+AT_FORMATS = "iso, epoch_s, epoch_ms, epoch_us, excel_serial, hours or days (with since), or a strptime pattern such as %Y%m%d"
+
+
 class Events(Strict):
     """What happened: which columns of a source say what, when and how much. Values are column names of the source."""
 
     type: str | TypeColumn = Field(description="an event type such as order, or {column, values}")
     at: str = Field(description="column with the time")
-    at_format: str = Field("iso", description="iso, epoch_ms, epoch_s, or a strptime pattern such as %Y%m%d")
+    at_format: str = Field("iso", description=AT_FORMATS)
+    since: dt.date | None = Field(None, description="day 0 of at_format hours or days")
+    ends_at: str | None = Field(None, description="column with the end, such as a ticket's closing; same format as at")
     zone: str = Field("", description="time zone of naive times; empty: the company's")
+    event_id: str | None = Field(None, description="column that tells one event from another: repeats of it count once")
     where: Match | None = Field(None, description="use only these rows")
     channel: str | ChannelColumn = Field("", description="a channel such as store, or {column}; empty: the source's kind")
     order_id: str | None = None
@@ -112,7 +150,9 @@ class Events(Strict):
     cost: str | None = None
     campaign_id: str | None = None
     topic: str | None = None
+    currency: str | None = Field(None, description="column with the currency code of the amounts")
     score: str | None = Field(None, description="a number the customer gave: NPS, satisfaction, sentiment")
+    score_range: tuple[float, float] | None = Field(None, description="lowest and highest score; others are set aside")
     own_brand: Match | None = Field(None, description="lines of the company's own brand")
     machine: Match | None = Field(None, description="events that a machine caused, such as opens by a mail scanner")
 
@@ -128,20 +168,32 @@ class Source(Strict):
     """One system's export: a file, who it is about, what it knows, what happened."""
 
     kind: Literal[KINDS]
-    path: str = Field(description="file, relative to the workspace (the folder you run in)")
+    path: str = Field("", description="file or pattern such as exports/*.csv, relative to the workspace (the folder you run in)")
+    database: Database | None = Field(None, description="a database table instead of a file")
+    optional: Switch = Field(False, description="an export without rows is no fault")
     format: Literal["csv", "parquet", "jsonl", "excel"] | None = Field(None, description="from the file's ending when left out")
     csv: Csv = Csv()
+    sheet: str = Field("", description="sheet of an Excel file; empty: the first")
+    missing: tuple[str, ...] = Field((), description='words that mean "no value", such as n/a; nothing else is taken for missing')
+    yes: tuple[str, ...] = Field((), description="further words for yes, such as ja")
+    no: tuple[str, ...] = Field((), description="further words for no, such as nein")
+    currency: str = Field("", pattern=r"^([A-Z]{3})?$", description="currency of the amounts; empty: the company's")
     decimal: Literal[".", ","] = Field(".", description="decimal mark of numbers written as text")
     origin: Literal["own", "real", "simulated", "mixed"] = Field("own", description="shown on the report's first page")
     note: str = ""
     trust: Count = Field(50, ge=0, le=100, description="who is believed when sources disagree: higher wins")
     record_id: str | None = Field(None, description="column that tells one record (contact, device, card) from another")
+    record_is: Literal["customer", "person"] = Field("customer", description="person: one of several people of an account (b2b)")
+    duplicates: Literal["stop", "keep_latest"] = Field("stop", description="two rows of one record_id in a source without events")
     created_at: str | None = Field(None, description="column with the record's first day")
+    created_at_format: str = Field("iso", description="as at_format of events")
+    birth_date_format: str = Field("iso", description="iso or a strptime pattern such as %d.%m.%Y")
     identity: Mapping[str, str] = Field({}, description="identifiers and personal data: e-mail, phone, card, name, …")
     profile: Mapping[str, str] = Field({}, description="attributes to keep: our name -> column")
     consent: Mapping[str, str] = Field({}, description="consent by channel: our name -> column with yes / no")
     events: tuple[Events, ...] = ()
     costs: Costs | None = None
+    lookup: Lookup | None = Field(None, description="external facts by postcode, city or another attribute")
 
     @field_validator("identity")
     @classmethod
@@ -153,15 +205,20 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _says_something(self) -> Source:
-        if not (self.record_id or self.events or self.costs):
-            raise ValueError("a source needs record_id (who), events (what happened) or costs")
+        if bool(self.path) == bool(self.database):
+            raise ValueError("a source needs either path (a file) or database (a table)")
+        if not (self.record_id or self.events or self.costs or self.lookup):
+            raise ValueError("a source needs record_id (who), events (what happened), costs or lookup (facts)")
+        for events in self.events:
+            if (events.at_format in ("hours", "days")) != (events.since is not None):
+                raise ValueError("at_format hours or days needs since, the day they count from, and no other format takes it")
         return self
 
     @property
     def file_format(self) -> str:
-        """The declared format, else the one of the file's ending, else csv."""
+        """The declared format, else the one of the file's ending (a .gz left aside), else csv."""
         endings = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "excel"}
-        return self.format or endings.get(Path(self.path).suffix.lower(), "csv")
+        return self.format or endings.get(Path(self.path.lower().removesuffix(".gz")).suffix, "csv")
 
 
 class Company(Strict):
@@ -170,15 +227,21 @@ class Company(Strict):
     name: str = "Own company"
     kind: Literal["b2c", "b2b"] = "b2c"
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
-    timezone: str = Field("UTC", description="IANA name; days and hours are counted there")
+    currency_rates: Mapping[str, float] = Field({}, description="one unit of another currency in ours, such as EUR: 1.08")
+    timezone: str = Field("", description="IANA name; days and hours are counted there, times without a zone are read there")
     region: str = Field("US", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a country code")
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in zoneinfo.available_timezones():
+        if value and value not in zoneinfo.available_timezones():
             raise ValueError(f'"{value}" is no time zone.{did_you_mean(value, zoneinfo.available_timezones())}')
         return value
+
+    @property
+    def zone(self) -> str:
+        """The declared time zone, else UTC (times without a zone are refused then, so nothing is misread)."""
+        return self.timezone or "UTC"
 
 
 class Engine(Strict):
@@ -190,11 +253,16 @@ class Engine(Strict):
 
 
 class Identity(Strict):
-    """Which shared identifiers make two records one customer."""
+    """What makes two records one customer: shared identifiers first, then the weight of all that agrees and differs."""
 
-    keys: tuple[Literal[IDENTIFIERS], ...] = Field(IDENTIFIERS, description="strongest first")
+    keys: tuple[Literal[IDENTIFIERS], ...] = Field((), description="strongest first; left out: all that fit the company's kind")
     one_per_customer: tuple[Literal[IDENTIFIERS], ...] = Field((), description="two different values are never one customer")
     max_records_per_value: Count = Field(20, ge=2, description="a value on more records than this links nobody")
+    max_records_per_customer: Count = Field(50, ge=2, description="a larger group is not joined but written to the review file")
+    probabilistic: Switch = Field(True, description="also compare names, birth dates, addresses, e-mails and phones (Splink)")
+    min_probability: float = Field(0.95, ge=0.5, lt=1, description="smallest match probability that joins two records")
+    max_pairs: Count = Field(50_000_000, ge=1000, description="largest number of pairs that may be compared")
+    ledger: str = Field("data/customer_ids.parquet", description="which record got which customer_id, kept from run to run")
     key_file: str = Field("data/pseudonym.key", description="secret key of the pseudonyms (64 hex characters)")
 
 
@@ -209,6 +277,8 @@ class IngestSettings(Stage):
 
     config: str = Field("configs/grocer.yaml", description="configuration file; used when the run directory is new")
     max_reject_share: Share = Field(0.01, description="largest share of a source's rows that may be unreadable")
+    max_orphan_share: Share = Field(0.5, description="largest share of a source's events that may belong to nobody known")
+    store: str = Field("data/store", description="what was read before, so that only new rows are read again; empty: none")
     example_rows: Count = Field(5, ge=1, le=50, description="rows shown of long tables")
 
 
@@ -272,6 +342,9 @@ class Config(Strict):
 
     company: Company = Company()
     as_of: dt.date = Field(description="the only now: features end the moment this day begins")
+    data_until: dt.date | None = Field(
+        None, description="the day the exports were made, where as_of lies before it; default as_of"
+    )
     sources: Mapping[str, Source] = Field(min_length=1)
     names: Mapping[str, str] = Field({}, description="words for readers: a category as the system writes it -> plain words")
     identity: Identity = Identity()
@@ -281,6 +354,21 @@ class Config(Strict):
     clustering: ClusteringSettings = ClusteringSettings()
     personas: PersonaSettings = PersonaSettings()
     kpis: KpiSettings = KpiSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_of_the_kind(cls, value: Any) -> Any:
+        """Fill identity.keys by the company's kind, so that the resolved configuration says what linked."""
+        if (
+            not isinstance(value, dict)
+            or not isinstance(value.get("identity") or {}, dict)
+            or (value.get("identity") or {}).get("keys")
+        ):
+            return value
+        company = value.get("company")
+        kind = company.get("kind") if isinstance(company, dict) else getattr(company, "kind", "b2c")
+        keys = ACCOUNT_KEYS if kind == "b2b" else PERSON_KEYS
+        return value | {"identity": {**(value.get("identity") or {}), "keys": list(keys)}}
 
     @field_validator("sources")
     @classmethod

@@ -32,7 +32,7 @@ def declared_events(opened: SourceTable, zone: str) -> list[ir.Table]:
 
 def all_events(sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
     """Every source's events under one another."""
-    parts = [part for opened in sources.values() for part in declared_events(opened, config.company.timezone)]
+    parts = [part for opened in sources.values() for part in declared_events(opened, config.company.zone)]
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 

@@ -62,7 +62,7 @@ def _rows_of(opened: SourceTable, config: Config) -> pd.DataFrame:
     table, source = opened.table, opened.source
     chosen = {kind: table[column].cast("string") for kind, column in source.identity.items() if kind in IDENTIFIERS}
     raw_id = table[source.record_id].cast("string").strip()
-    plain = table.select(raw_id=raw_id.nullif(""), seen_at=seen_at(opened, config.company.timezone), **chosen)
+    plain = table.select(raw_id=raw_id.nullif(""), seen_at=seen_at(opened, config.company.zone), **chosen)
     plain = plain.filter(plain.raw_id.notnull())
     frame = engine.fetch(plain.group_by("raw_id", *chosen).agg(seen_at=plain.seen_at.min()))
     return frame.assign(source=opened.name)

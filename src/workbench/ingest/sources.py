@@ -79,7 +79,7 @@ def needed_columns(source: Source) -> dict[str, str]:
         named |= {f"{part}.{key}": column for key, column in getattr(source, part).items()}
     for i, events in enumerate(source.events):
         for key, value in events:
-            if key in ("at_format", "zone"):
+            if key in ("at_format", "zone", "since", "score_range"):
                 continue
             for column in _columns_of(key, value):
                 named[f"events.{i}.{key}"] = column
@@ -138,7 +138,7 @@ def _open_json_lines(con: Any, name: str, source: Source, path: Path) -> tuple[i
 
 
 def _open_csv(con: Any, name: str, source: Source, path: Path) -> tuple[ir.Table, list]:
-    delimiter = "\t" if source.csv.delimiter == "\\t" else source.csv.delimiter
+    delimiter = "\t" if source.csv.delimiter == "\\t" else source.csv.delimiter or ","
     with path.open("rb") as file:
         start = file.read(200).lstrip().lower()
     if start.startswith(WEB_PAGE):
@@ -183,7 +183,7 @@ def _check_header(name: str, path: Path, header: list[str]) -> None:
 
 def _as_utf8(path: Path, source: Source, name: str) -> Path:
     """The file itself when it is UTF-8 without a mark, else a UTF-8 copy; raises InputError at the first wrong byte."""
-    encoding = source.csv.encoding.lower()
+    encoding = source.csv.encoding.lower() or "utf-8"
     with path.open("rb") as file:
         marked = file.read(3) == codecs.BOM_UTF8
     if encoding in ("utf-8", "utf8") and not marked and b"\r" not in path.read_bytes()[:1_000_000]:
