@@ -11,6 +11,7 @@ from workbench import __version__
 from workbench.core.errors import EnvironmentFault, ParameterError, WorkbenchError
 
 DEFAULT_CONFIG = "configs/grocer.yaml"
+DEMO_FOLDERS = {"grocer": "data/demo", "vendor": "data/b2b", "orders": "data/orders"}
 STAGE_NAMES = ("ingest", "features", "clustering", "personas", "kpis")
 
 
@@ -61,12 +62,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="build the demo company's source files")
-    demo.add_argument("folder", nargs="?", help="where to write (data/demo, or data/orders for the orders table)")
     demo.add_argument(
-        "--company", choices=("grocer", "orders"), default="grocer", help="a grocer with many systems, or one table of orders"
+        "folder", nargs="?", help="where to write (data/demo, data/b2b for the vendor, data/orders for the orders table)"
+    )
+    demo.add_argument(
+        "--company",
+        choices=("grocer", "vendor", "orders"),
+        default="grocer",
+        help="a grocer with many systems, a software vendor whose customers are organisations, or one table of orders",
     )
     demo.add_argument("--seed", type=int, default=7)
-    demo.add_argument("--households", type=int, help="keep only so many households")
+    demo.add_argument("--households", type=int, help="grocer: keep only so many households")
+    demo.add_argument("--accounts", type=int, default=1200, help="vendor: invent so many organisations (1200)")
     demo.set_defaults(command=_demo)
 
     check = commands.add_parser("check", help="validate a configuration and its sources, run nothing")
@@ -93,17 +100,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(options: argparse.Namespace) -> None:
     from workbench.core import workspace
-    from workbench.demo import build_demo
+    from workbench.demo import build_demo, build_vendor
     from workbench.demo.orders import write_orders
 
-    started = time.perf_counter()
-    if options.company == "orders":
-        paths = write_orders(workspace.resolve(options.folder or "data/orders"))
-    else:
-        paths = build_demo(workspace.resolve(options.folder or "data/demo"), seed=options.seed, households=options.households)
+    started, folder = time.perf_counter(), options.folder or DEMO_FOLDERS[options.company]
+    match options.company:
+        case "orders":
+            paths = write_orders(workspace.resolve(folder))
+        case "vendor":
+            paths = build_vendor(workspace.resolve(folder), seed=options.seed, accounts=options.accounts)
+        case _:
+            paths = build_demo(workspace.resolve(folder), seed=options.seed, households=options.households)
     print("\n".join(str(path) for path in paths))
-    command = "workbench run" + (" configs/orders.yaml" if options.company == "orders" else "")
-    print(f"demo company built in {time.perf_counter() - started:.0f} s; run it with `{command}`")
+    config = {"orders": " configs/orders.yaml", "vendor": " configs/b2b.yaml"}.get(options.company, "")
+    print(f"demo company built in {time.perf_counter() - started:.0f} s; run it with `workbench run{config}`")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -117,9 +127,9 @@ def _check(options: argparse.Namespace) -> None:
     con, faults = connect(config.engine), []
     for name, source in config.sources.items():
         try:
-            opened = open_source(con, name, source)
-            print(f"{name}: {opened.rows:,} rows")
-        except InputError as fault:
+            opened = open_source(con, name, source, config.ingest.store)
+            print("\n  ".join([f"{name}: {opened.rows:,} rows", *opened.notes]))
+        except (InputError, ParameterError) as fault:
             faults.append(fault)
     try:
         read_key(config)

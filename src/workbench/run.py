@@ -15,7 +15,7 @@ from workbench.core import workspace
 from workbench.core.config import STAGES, Config, load_config
 from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import TEMPORARY, write_text
-from workbench.core.inputs import find_file, input_hashes, read_key
+from workbench.core.inputs import find_files, input_hashes, read_key
 from workbench.core.rundir import Run, check_run_id, notebook_name
 from workbench.kernel import Say, execute, progress_lines, resume_command
 
@@ -221,7 +221,7 @@ def _preflight(path: Path, config: Config) -> None:
             "free some space",
         )
     for name, source in config.sources.items():
-        find_file(name, source)
+        find_files(name, source)
     read_key(config)
 
 

@@ -1,5 +1,6 @@
 """What a system wrote becomes a moment, a number or nothing, never something wrong; odd files are read or refused."""
 
+import csv
 import datetime as dt
 import zoneinfo
 from decimal import Decimal
@@ -156,9 +157,13 @@ def test_money_adds_up_exactly_whatever_the_order(con, values):
 
 
 def delimited(con, path, text, delimiter=",", skip=0):
+    """Write a text, copy its columns and read them back under the names of its header."""
     path.write_text(text, encoding="utf-8", newline="")
-    table, faults = engine.read_delimited(con, path, "sample", delimiter, skip)
-    return table.drop(engine.ROW).to_pyarrow().to_pylist(), faults
+    header = next(csv.reader(text.splitlines(keepends=True)[skip:], delimiter=delimiter))
+    target = path.with_name("copy.parquet")
+    _, faults = engine.copy_delimited(con, path, target, len(header), range(len(header)), delimiter, skip + 1)
+    table = engine.read_parts(con, "sample", [(target, "it's", 0)], header)
+    return table.drop(engine.ROW, engine.FILE).to_pyarrow().to_pylist(), [(line, reason) for line, _, reason in faults]
 
 
 def test_every_cell_stays_as_it_was_written(con, tmp_path):
@@ -205,22 +210,41 @@ def test_a_title_above_the_header_is_skipped(con, tmp_path):
     assert rows == [{"id": "1", "a": "x"}]
 
 
+def json_lines(con, path, text, fields):
+    path.write_text(text, encoding="utf-8")
+    target = path.with_name("copy.parquet")
+    _, faults, _ = engine.copy_json_lines(con, path, target, fields)
+    return engine.read_parts(con, "lines", [(target, "a", 0)], fields).drop(engine.FILE).to_pyarrow().to_pylist(), faults
+
+
 def test_json_lines_with_broken_ones(con, tmp_path):
-    path = tmp_path / "it's.jsonl"
-    path.write_text('{"id": "1", "u": {"e": "a@b"}}\n{"id": "2", \n\nnot json\n{"id": 3, "u": null}\n', encoding="utf-8")
-    table, faults = engine.read_json_lines(con, path, "lines", ["id", "u.e"])
-    assert table.to_pyarrow().to_pylist() == [
-        {"source_row": 1, "id": "1", "u.e": "a@b"},
-        {"source_row": 5, "id": "3", "u.e": None},
+    text = '{"id": "1", "u": {"e": "a@b"}}\n{"id": "2", \n\nnot json\n{"id": 3, "u": null}\n[5]\n{"u.e": 6}\n'
+    rows, faults = json_lines(con, tmp_path / "it's.jsonl", text, ["id", "u.e"])
+    assert rows == [
+        {engine.ROW: 1, "id": "1", "u.e": "a@b"},
+        {engine.ROW: 5, "id": "3", "u.e": None},
+        {engine.ROW: 7, "id": None, "u.e": "6"},
     ]
-    assert [line for line, _ in faults] == [2, 4]
+    assert faults == [2, 4, 6]
 
 
 def test_large_whole_numbers_in_json_stay_exact(con, tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"id": 12345678901234567890123}\n{"id": "00012"}\n')
-    table, _ = engine.read_json_lines(con, path, "lines", ["id"])
-    assert table.id.to_pyarrow().to_pylist() == ["12345678901234567890123", "00012"]
+    text = '{"id": 12345678901234567890123}\n{"id": "00012"}\n{"id": [12345678901234567890123, 1]}\n'
+    rows, _ = json_lines(con, tmp_path / "a.jsonl", text, ["id"])
+    assert [row["id"] for row in rows] == ["12345678901234567890123", "00012", "[12345678901234567890123,1]"]
+
+
+def test_rows_are_numbered_from_part_to_part_of_each_file(con, tmp_path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, rows in zip(paths, (3, 2, 4), strict=True):
+        assert engine.copy_batches(con, 1, [[[f"{path.name}{i}"] for i in range(rows)]], path) == rows
+    parts = [(paths[0], "x", 0), (paths[1], "x", 3), (paths[2], "y", 0)]
+    rows = engine.read_parts(con, "parts", parts, ["id"]).to_pyarrow().to_pylist()
+    assert [(r["id"], r[engine.FILE], r[engine.ROW]) for r in rows] == (
+        [(f"a{i}", "x", i + 1) for i in range(3)]
+        + [(f"b{i}", "x", i + 4) for i in range(2)]
+        + [(f"c{i}", "y", i + 1) for i in range(4)]
+    )
 
 
 def test_parquet_keeps_rows_in_order_and_times_in_utc(con, tmp_path):

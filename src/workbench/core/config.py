@@ -54,6 +54,7 @@ PERSONAL = (
     "organisation",
     "handle",
 )
+PASSWORD = re.compile(r"^[^:]+://[^/:]*:([^/]+)@|[?&](?:\w*password|passwd|pwd)=([^&]+)", re.IGNORECASE)  # in an address
 SECRET = re.compile(r"(password|passwd|secret|token|api_?key)", re.IGNORECASE)
 
 
@@ -96,6 +97,14 @@ class Database(Strict):
 
     url: str = Field(description="SQLAlchemy address such as sqlite:///data/shop.db; with a password only as env:NAME")
     table: str = Field(description="name of the table or view, schema.table where it is not in the default one")
+
+    @model_validator(mode="after")
+    def _no_password(self) -> Database:
+        """A password is never written down: it would stand in every run's config.yaml."""
+        literal = PASSWORD.search(self.url)
+        if literal and not self.url.startswith("env:") and not re.fullmatch(r"env:\w+", literal[1] or literal[2]):
+            raise ValueError("url holds a password: write env:NAME in its place, and set that environment variable")
+        return self
 
 
 class Lookup(Strict):
@@ -175,15 +184,17 @@ class Source(Strict):
     csv: Csv = Csv()
     sheet: str = Field("", description="sheet of an Excel file; empty: the first")
     missing: tuple[str, ...] = Field((), description='words that mean "no value", such as n/a; nothing else is taken for missing')
-    yes: tuple[str, ...] = Field((), description="further words for yes, such as ja")
-    no: tuple[str, ...] = Field((), description="further words for no, such as nein")
+    yes_words: tuple[str, ...] = Field((), description="further words for yes, such as ja")
+    no_words: tuple[str, ...] = Field((), description="further words for no, such as nein")
     currency: str = Field("", pattern=r"^([A-Z]{3})?$", description="currency of the amounts; empty: the company's")
     decimal: Literal[".", ","] = Field(".", description="decimal mark of numbers written as text")
     origin: Literal["own", "real", "simulated", "mixed"] = Field("own", description="shown on the report's first page")
     note: str = ""
     trust: Count = Field(50, ge=0, le=100, description="who is believed when sources disagree: higher wins")
     record_id: str | None = Field(None, description="column that tells one record (contact, device, card) from another")
-    record_is: Literal["customer", "person"] = Field("customer", description="person: one of several people of an account (b2b)")
+    record_is: Literal["customer", "person", "case"] = Field(
+        "customer", description="person: one of several people of an account (b2b); case: a contract, ticket or answer, many per customer"
+    )
     duplicates: Literal["stop", "keep_latest"] = Field("stop", description="two rows of one record_id in a source without events")
     created_at: str | None = Field(None, description="column with the record's first day")
     created_at_format: str = Field("iso", description="as at_format of events")
@@ -258,9 +269,10 @@ class Identity(Strict):
     keys: tuple[Literal[IDENTIFIERS], ...] = Field((), description="strongest first; left out: all that fit the company's kind")
     one_per_customer: tuple[Literal[IDENTIFIERS], ...] = Field((), description="two different values are never one customer")
     max_records_per_value: Count = Field(20, ge=2, description="a value on more records than this links nobody")
+    free_mail: tuple[str, ...] = Field((), description="further mail domains that anybody can have an address at (b2b)")
     max_records_per_customer: Count = Field(50, ge=2, description="a larger group is not joined but written to the review file")
     probabilistic: Switch = Field(True, description="also compare names, birth dates, addresses, e-mails and phones (Splink)")
-    min_probability: float = Field(0.95, ge=0.5, lt=1, description="smallest match probability that joins two records")
+    min_probability: float = Field(0.8, ge=0.5, lt=1, description="smallest match probability that joins two records")
     max_pairs: Count = Field(50_000_000, ge=1000, description="largest number of pairs that may be compared")
     ledger: str = Field("data/customer_ids.parquet", description="which record got which customer_id, kept from run to run")
     key_file: str = Field("data/pseudonym.key", description="secret key of the pseudonyms (64 hex characters)")

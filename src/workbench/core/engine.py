@@ -5,7 +5,10 @@ Only table expressions cross this door. Sums of money are decimals on the engine
 
 from __future__ import annotations
 
+import itertools
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 MONEY = dt.Decimal(18, 4)
 MOMENT = dt.Timestamp("UTC")
-ROW = "source_row"
+ROW, FILE = "_workbench_row", "_workbench_file"  # number of the record in its file, from 1; the file's name
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 QUOTE_LEFT_OPEN = "QUOTE LEFT OPEN"
 
@@ -66,37 +69,122 @@ def _try_strptime(text: str, pattern: str) -> dt.timestamp:
     """Text by a strptime pattern, missing where it does not fit (DuckDB's own function)."""
 
 
-def parse_moment(column: ir.Column, pattern: str, zone: str) -> ir.TimestampValue:
+NAIVE_FORMATS = ("excel_serial", "hours", "days")
+_EPOCHS = {"epoch_s": ("s", 1), "epoch_ms": ("ms", 1000), "epoch_us": ("us", 1_000_000)}
+_ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:$|[T ]+(?:[01]?\d|2[0-3])\b)"  # the engine itself takes 24:00 for tomorrow
+_DAY = 86_400_000  # milliseconds
+
+
+def parse_moment(column: ir.Column, pattern: str, zone: str, since: date | None = None) -> ir.TimestampValue:
     """A column as the system wrote it -> UTC moments, missing where it is not a time.
 
-    pattern: iso (naive times are the zone's; Z and offsets are honoured), epoch_ms, epoch_s, or a strptime pattern.
+    pattern: iso (naive times are the zone's; Z and offsets are honoured), epoch_s, epoch_ms, epoch_us, excel_serial (days of the
+    1900 system), hours or days since the day `since`, or a strptime pattern. zone: IANA name; empty: naive times are no times.
+    A clock time that a zone skips in spring is moved on by the skipped hour; one that it shows twice in autumn is the later one.
     """
-    if pattern in ("epoch_ms", "epoch_s"):
-        number, unit = column.try_cast("int64"), "ms" if pattern == "epoch_ms" else "s"
-        latest = LAST_SECOND * (1000 if unit == "ms" else 1)
-        sound = number.between(-latest // 4, latest)
-        return utc_time(ibis.cases((sound, number)).as_timestamp(unit), "UTC")
+    if pattern in _EPOCHS:
+        unit, per_second = _EPOCHS[pattern]
+        number = (column.strip() if column.type().is_string() else column).try_cast("int64")
+        latest = LAST_SECOND * per_second
+        return utc_time(ibis.cases((number.between(-latest // 4, latest), number)).as_timestamp(unit), "UTC")
+    if pattern in NAIVE_FORMATS and not column.type().is_temporal():
+        return _in_zone(_counted_clock(column, pattern, since), zone)
     if not column.type().is_string():
-        return column.cast(MOMENT) if getattr(column.type(), "timezone", None) else utc_time(column.cast("timestamp"), zone)
+        return column.cast(MOMENT) if getattr(column.type(), "timezone", None) else _in_zone(column.cast("timestamp"), zone)
     text = column.strip()
     if pattern != "iso":
         clock = _try_strptime(text, pattern)
-        return clock.cast(MOMENT) if "%z" in pattern else utc_time(clock, zone)
+        return clock.cast(MOMENT) if "%z" in pattern else _in_zone(clock, zone)
     # A letter or sign after the hour is a zone: honoured if it can be read, else the value is no time.
     absolute = text.re_search(r":.*[A-Za-z+-]")
-    clock = utc_time(text.try_cast("timestamp"), zone)
-    return ibis.cases((~text.re_search(r"^\d{4}\D"), None), (absolute, text.upper().try_cast(MOMENT)), else_=clock)
+    clock = _in_zone(text.try_cast("timestamp"), zone)
+    return ibis.cases((~text.re_search(_ISO), None), (absolute, text.upper().try_cast(MOMENT)), else_=clock)
+
+
+def _in_zone(clock: ir.TimestampValue, zone: str) -> ir.TimestampValue:
+    return utc_time(clock, zone) if zone else ibis.null(MOMENT)
+
+
+def _counted_clock(column: ir.Column, pattern: str, since: date | None) -> ir.TimestampValue:
+    """A number of hours or days -> the time that a clock shows then, to the millisecond."""
+    number = (column.strip().replace(",", ".") if column.type().is_string() else column).try_cast("float64")
+    if pattern == "excel_serial":
+        # Excel takes 1900 for a leap year: its day 60 was never, and the days before it count from one day later.
+        number = ibis.cases((number.between(61, 2_958_466), number), (number.between(1, 59.999999), number + 1))
+        first = date(1899, 12, 30)
+    else:
+        number = ibis.cases((number.between(-1e6, 3e6 if pattern == "days" else 5e7), number))
+        first = since or date(1970, 1, 1)
+    length = _DAY // 24 if pattern == "hours" else _DAY
+    return (((number * length).round() + (first - date(1970, 1, 1)).days * _DAY).cast("int64")).as_timestamp("ms")
+
+
+_BLANK = "\u00a0\u202f\u2009"  # blanks that are no spaces
 
 
 def parse_number(column: ir.Column, decimal: str) -> ir.DecimalValue:
-    """A column as the system wrote it -> exact decimals, missing where it is not a number; thousands marks are dropped."""
+    """A column as the system wrote it -> exact decimals, missing where it is not a number; thousands marks are dropped.
+
+    Thousands marks: the other one of point and comma, an apostrophe, or a blank, between groups of three digits.
+    """
     if not column.type().is_string():
         return column.try_cast(MONEY)
-    thousands = "." if decimal == "," else ","
     text = column.strip()
-    grouped = text.re_search(rf"^[+-]?\d{{1,3}}([{thousands}]\d{{3}})+([{decimal}]\d+)?$")
-    text = ibis.cases((grouped, text.replace(thousands, "")), else_=text)
-    return (text.replace(",", ".") if decimal == "," else text).try_cast(MONEY)
+    grouped = text.re_search(rf"^[+-]?(?:{_grouped(decimal)})$")
+    digits = _plain(ibis.cases((grouped, _without_marks(text, decimal))), decimal)
+    return ibis.coalesce(_plain(text, decimal), digits)
+
+
+def parse_money(column: ir.Column, decimal: str) -> ir.DecimalValue:
+    """The same for amounts of money: $5, 5 EUR, (25.00), 5- and a typographic minus are read too."""
+    if not column.type().is_string():
+        return column.try_cast(MONEY)
+    text, mark, sign = column.strip(), _MARK, "[-+\u2212]"
+    blank = rf"[\s{_BLANK}]*"
+    number = rf"(?:\d+(?:[{decimal}]\d*)?|[{decimal}]\d+|{_grouped(decimal)})"
+    forms = (
+        rf"{sign}?{blank}{mark}?{blank}{number}{blank}{mark}?",
+        rf"{mark}?{blank}{sign}{blank}{number}{blank}{mark}?",
+        rf"{mark}?{blank}{number}{blank}(?:[-\u2212]{blank}{mark}?|{mark}?{blank}[-\u2212])",
+        rf"{mark}?{blank}\({blank}{mark}?{blank}{number}{blank}{mark}?{blank}\){blank}{mark}?",
+    )
+    sound = text.re_search(rf"^(?:{'|'.join(forms)})$")
+    digits = _plain(ibis.cases((sound, _without_marks(text, decimal))), decimal)
+    signed = ibis.cases((text.re_search("[(\u2212-]"), -digits.abs()), else_=digits).cast(MONEY)
+    return ibis.coalesce(_plain(text, decimal), signed)
+
+
+def currency_mark(column: ir.StringColumn) -> ir.StringValue:
+    """The currency code or symbol ($ € £ ¥) beside an amount, missing where there is none."""
+    code, symbol = column.re_extract(r"([A-Z]{3})", 1), column.re_extract(r"([$€£¥])", 1)
+    return ibis.coalesce(code.nullif(""), symbol.nullif(""))
+
+
+def parse_code(column: ir.Column) -> ir.StringValue:
+    """A record number or code -> its one spelling: trimmed, 1.0 is 1, leading zeros and every digit stay; missing when empty."""
+    text = column.cast("string").strip()
+    whole = text.endswith(".0") & text.re_search(r"^\d+\.0$")
+    return ibis.cases((whole, text.substr(0, text.length() - 2)), else_=text).nullif("")
+
+
+_MARK = r"(?:[A-Z]{3}|[$€£¥])"
+
+
+def _grouped(decimal: str) -> str:
+    """A pattern of digits in groups of three, with one kind of mark between them."""
+    marks = (r"\." if decimal == "," else ",", "['\u2019]", f"[ {_BLANK}]")
+    return "|".join(rf"\d{{1,3}}(?:{mark}\d{{3}})+(?:[{decimal}]\d+)?" for mark in marks)
+
+
+def _without_marks(text: ir.StringValue, decimal: str) -> ir.StringValue:
+    return text.re_replace(rf"[^0-9{decimal}+-]|[+-]$", "")
+
+
+def _plain(text: ir.StringValue, decimal: str) -> ir.DecimalValue:
+    """Digits with at most a decimal mark: by far the most frequent, and quick."""
+    if decimal == ",":
+        return ibis.cases((~text.contains("."), text.replace(",", ".").try_cast(MONEY)))
+    return text.try_cast(MONEY)
 
 
 def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
@@ -134,44 +222,177 @@ def as_table(con: ibis.BaseBackend, arrow: pa.Table, name: str) -> ir.Table:
     return con.create_table(name, arrow, temp=True, overwrite=True)
 
 
-def read_delimited(
-    con: ibis.BaseBackend, path: Path, name: str, delimiter: str, skip: int
-) -> tuple[ir.Table, list[tuple[int, str]]]:
-    """A UTF-8 text file, every column as text plus its row number -> (table, unreadable lines as (line, reason))."""
+# Text of any size becomes Parquet first: that is parallel, keeps the order of the rows, needs no memory, and numbers them for free.
+LONGEST_ROW = 1_000_000  # bytes; a longer row of a delimited file is set aside
+LONGEST_LINE = 4_000_000  # bytes; the same of a line of JSON
+_numbers = itertools.count()
+
+
+def copy_delimited(
+    con: ibis.BaseBackend,
+    path: Path,
+    target: Path,
+    width: int,
+    picks: Sequence[int],
+    delimiter: str,
+    skip: int,
+    crlf: bool = False,
+) -> tuple[int, list[tuple[int, int, str]]]:
+    """Columns `picks` of a UTF-8 text file of `width` columns -> Parquet with text columns c0, c1, …
+
+    `skip` records are passed over (the header among them). -> (rows, unreadable ones as (line, byte, reason)), where line counts
+    records and byte is where the record begins.
+    """
+    cells = [f"replace(f{i}, chr(13) || chr(10), chr(10))" if crlf else f"f{i}" for i in picks]
+    chosen = ", ".join(f"{cell} AS c{n}" for n, cell in enumerate(cells))
+    blank = " WHERE f0 IS NOT NULL" if width == 1 else ""  # elsewhere the engine itself leaves blank lines out
     reader = (
-        "read_csv(?, header=true, all_varchar=true, delim=?, quote='\"', escape='\"', skip=?, nullstr='', "
-        "strict_mode=true, ignore_errors=true, store_rejects=true, rejects_table=?, rejects_scan=?, auto_detect=false, columns=?)"
+        "read_csv(?, header=false, all_varchar=true, delim=?, quote='\"', escape='\"', skip=?, nullstr='', auto_detect=false, columns=?, compression='none', "
+        f"strict_mode=true, ignore_errors=true, store_rejects=true, rejects_table=?, rejects_scan=?, max_line_size={LONGEST_ROW})"
     )
-    header = read_header(path, delimiter, skip)
-    rejects = f"{name}_rejects"
-    statement = f'CREATE OR REPLACE TEMP TABLE "{name}" AS SELECT row_number() OVER () AS {ROW}, * FROM {reader}'
-    con.raw_sql(f'DROP TABLE IF EXISTS "{rejects}"')
-    con.con.execute(statement, [str(path), delimiter, skip, rejects, f"{rejects}_scan", dict.fromkeys(header, "VARCHAR")])
-    # An unclosed quote that reaches past its own line has swallowed the lines after it.
-    reason = f"CASE WHEN error_type = 'UNQUOTED VALUE' AND contains(csv_line, chr(10)) THEN '{QUOTE_LEFT_OPEN}' ELSE CAST(error_type AS VARCHAR) END"
-    faults = con.con.execute(f'SELECT line, min({reason}) FROM "{rejects}" GROUP BY line ORDER BY line').fetchall()
-    return con.table(name), faults
+    rejects = f"rejects_{next(_numbers)}"
+    names = {f"f{i}": "VARCHAR" for i in range(width)}
+    values = [str(path), delimiter, skip, names, rejects, f"{rejects}_scan"]
+    try:
+        rows = con.con.execute(f"COPY (SELECT {chosen} FROM {reader}{blank}) TO {_quoted(target)} {_PARQUET}", values).fetchone()[
+            0
+        ]
+        # An unclosed quote that reaches past its own line has swallowed the lines after it.
+        reason = f"CASE WHEN error_type = 'UNQUOTED VALUE' AND contains(csv_line, chr(10)) THEN '{QUOTE_LEFT_OPEN}' ELSE CAST(error_type AS VARCHAR) END"
+        faults = con.con.execute(
+            f'SELECT line, min(line_byte_position) - 1, min({reason}) FROM "{rejects}" GROUP BY line ORDER BY line'
+        ).fetchall()
+    finally:
+        for table in (rejects, f"{rejects}_scan"):
+            con.raw_sql(f'DROP TABLE IF EXISTS "{table}"')
+    return rows, faults
 
 
-def read_header(path: Path, delimiter: str, skip: int) -> list[str]:
-    """The column names of a UTF-8 text file as they are written, before anything is read."""
-    import csv
+def copy_json_lines(con: ibis.BaseBackend, path: Path, target: Path, fields: Sequence[str]) -> tuple[int, list[int], int]:
+    """One JSON object per line -> Parquet with one row per line: text columns c0, c1, … and is_row.
 
-    with path.open(encoding="utf-8", newline="") as file:
-        for _ in range(skip):
-            file.readline()
-        return next(csv.reader(file, delimiter=delimiter), [])
-
-
-def read_json_lines(con: ibis.BaseBackend, path: Path, name: str, fields: list[str]) -> tuple[ir.Table, list[tuple[int, str]]]:
-    """One JSON object per line; nested fields by dotted path, all as text -> (table, unreadable lines)."""
-    picks = ", ".join(f'json_extract_string(json, ?) AS "{field}"' for field in fields)
-    paths = ["$." + ".".join(f'"{part}"' for part in field.split(".")) for field in fields]
-    lines = "SELECT row_number() OVER () AS source_row, line FROM read_csv(?, header=false, all_varchar=true, delim='\\x01', quote='', escape='', auto_detect=false, columns={'line': 'VARCHAR'}, max_line_size=16777216)"
-    con.con.execute(
-        f'CREATE OR REPLACE TEMP TABLE "{name}" AS SELECT {ROW}, json, {picks} '
-        f"FROM (SELECT source_row AS {ROW}, try_cast(line AS JSON) AS json FROM ({lines}) WHERE trim(line) <> '')",
-        [*paths, str(path)],
+    A field is a name or a dotted path of nested ones. -> (lines, those that are neither blank nor an object, lines that the engine
+    left out because of their bytes or length).
+    """
+    paths = [p for field in fields for p in _json_paths(field)]
+    picks = "".join(
+        f"coalesce(json_extract_string(json, ?), json_extract_string(json, ?)) AS c{n}, " for n, _ in enumerate(fields)
     )
-    faults = con.con.execute(f"SELECT {ROW}, 'NOT JSON' FROM \"{name}\" WHERE json IS NULL ORDER BY 1").fetchall()
-    return con.table(name).filter(lambda t: t.json.notnull()).drop("json"), faults
+    rejects = f"rejects_{next(_numbers)}"
+    lines = (
+        "SELECT line, CASE WHEN json_type(try_cast(line AS JSON)) = 'OBJECT' THEN CAST(line AS JSON) END AS json FROM read_csv(?, header=false, "
+        "all_varchar=true, delim='\\x01', quote='', escape='', auto_detect=false, columns={'line': 'VARCHAR'}, nullstr='', compression='none', "
+        f"ignore_errors=true, store_rejects=true, rejects_table=?, rejects_scan=?, max_line_size={LONGEST_LINE})"
+    )
+    try:
+        count = con.con.execute(
+            f"COPY (SELECT {picks}CASE WHEN trim(line, ' \t\r') <> '' THEN json IS NOT NULL END AS is_row FROM ({lines})) "
+            f"TO {_quoted(target)} {_PARQUET}",
+            [*paths, str(path), rejects, f"{rejects}_scan"],
+        ).fetchone()[0]
+        left_out = con.con.execute(f'SELECT count(DISTINCT line) FROM "{rejects}"').fetchone()[0]
+    finally:
+        for table in (rejects, f"{rejects}_scan"):
+            con.raw_sql(f'DROP TABLE IF EXISTS "{table}"')
+    faults = con.con.execute(
+        f"SELECT file_row_number + 1 FROM read_parquet({_quoted(target)}) WHERE NOT is_row ORDER BY 1"
+    ).fetchall()
+    return count, [line for (line,) in faults], left_out
+
+
+def json_fields_there(con: ibis.BaseBackend, path: Path, fields: Sequence[str]) -> list[str]:
+    """Which of the fields (or dotted paths) any line of a file of JSON lines has, if only as null."""
+    if not fields:
+        return []
+    tests = ", ".join("coalesce(bool_or(json_exists(json, ?) OR json_exists(json, ?)), false)" for _ in fields)
+    paths = [p for field in fields for p in _json_paths(field)]
+    lines = (
+        "SELECT try_cast(line AS JSON) AS json FROM read_csv(?, header=false, all_varchar=true, delim='\\x01', quote='', escape='', "
+        f"auto_detect=false, columns={{'line': 'VARCHAR'}}, nullstr='', compression='none', ignore_errors=true, max_line_size={LONGEST_LINE})"
+    )
+    found = con.con.execute(f"SELECT {tests} FROM ({lines})", [*paths, str(path)]).fetchone()
+    return [field for field, is_there in zip(fields, found, strict=True) if is_there]
+
+
+def _json_paths(field: str) -> tuple[str, str]:
+    """A field as nested ones and, since a name may hold a dot, as a flat one."""
+    return "$." + ".".join(f'"{part}"' for part in field.split(".")), f'$."{field}"'
+
+
+def has_values(con: ibis.BaseBackend, path: Path, column: str) -> bool:
+    """Whether a column of a Parquet file holds anything."""
+    return con.con.execute(f"SELECT count({column}) > 0 FROM read_parquet({_quoted(path)})").fetchone()[0]
+
+
+def count_marked(con: ibis.BaseBackend, path: Path) -> int:
+    """How many lines of a file that copy_json_lines wrote are rows."""
+    return con.con.execute(f"SELECT count(*) FROM read_parquet({_quoted(path)}) WHERE is_row").fetchone()[0]
+
+
+def copy_batches(con: ibis.BaseBackend, width: int, batches: Iterable[Sequence[Sequence[str | None]]], target: Path) -> int:
+    """Batches of rows of text, as they come -> Parquet with text columns c0, c1, …; -> how many rows."""
+    schema, faults = pa.schema([(f"c{n}", pa.string()) for n in range(width)]), []
+
+    def made() -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in batches:
+                if batch:
+                    yield pa.RecordBatch.from_arrays([pa.array(c, pa.string()) for c in zip(*batch, strict=True)], schema=schema)
+        except Exception as fault:
+            faults.append(fault)  # the engine would tell it in words of its own
+            raise
+
+    name = f"batches_{next(_numbers)}"
+    con.con.register(name, pa.RecordBatchReader.from_batches(schema, made()))
+    try:
+        return con.con.execute(f'COPY (SELECT * FROM "{name}") TO {_quoted(target)} {_PARQUET}').fetchone()[0]
+    except Exception:
+        if faults:
+            raise faults[0] from None
+        raise
+    finally:
+        con.con.unregister(name)
+
+
+def read_parts(con: ibis.BaseBackend, name: str, parts: Sequence[tuple[Path, str, int]], columns: Sequence[str]) -> ir.Table:
+    """Files that copy_* wrote, as (path, name of the source's file, row numbers before it) -> one expression.
+
+    Columns: ROW (int64, from 1 in each file), FILE, and `columns` (text) in the order in which they were copied.
+    """
+    # One literal list each, looked up by the number of the file: a join by name would cost more than the reading.
+    paths = ", ".join(_quoted(path) for path, _, _ in parts)
+    places = ", ".join(_quoted(file) for _, file, _ in parts)
+    before = ", ".join(str(offset) for _, _, offset in parts)
+    at = "[file_index::BIGINT + 1]" if len(parts) > 1 else "[1]"
+    found = con.con.execute(f"SELECT * FROM read_parquet({_quoted(parts[0][0])}) LIMIT 0").description
+    has_marks = "is_row" in [column[0] for column in found]
+    chosen = "".join(f", c{n} AS {_name(column)}" for n, column in enumerate(columns))
+    view = f"{name}_{next(_numbers)}"
+    con.raw_sql(
+        f"CREATE TEMP VIEW {_name(view)} AS SELECT CAST(file_row_number + 1 + [{before}]{at} AS BIGINT) AS {ROW}, "
+        f"[{places}]{at} AS {FILE}{chosen} FROM read_parquet([{paths}]){' WHERE is_row' if has_marks else ''}"
+    )
+    return con.table(view)
+
+
+def read_parquet_files(con: ibis.BaseBackend, name: str, files: Sequence[tuple[Path, str]], columns: Sequence[str]) -> ir.Table:
+    """Parquet files of others, as (path, name) -> one expression of ROW, FILE and `columns`, types as they are."""
+    chosen = "".join(f", {_name(column)}" for column in columns)
+    selects = [
+        f"SELECT CAST(file_row_number + 1 AS BIGINT) AS {ROW}, {_quoted(file)} AS {FILE}{chosen} FROM read_parquet([{_quoted(path)}])"
+        for path, file in files
+    ]
+    view = f"{name}_{next(_numbers)}"
+    con.raw_sql(f"CREATE TEMP VIEW {_name(view)} AS {' UNION ALL '.join(selects)}")
+    return con.table(view)
+
+
+_PARQUET = "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, STRING_DICTIONARY_PAGE_SIZE_LIMIT 100000)"
+
+
+def _quoted(text: Path | str) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'

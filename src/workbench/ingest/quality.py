@@ -15,7 +15,7 @@ from workbench.ingest.sources import SourceTable
 def check_rejects(sources: Mapping[str, SourceTable], quarantine: pd.DataFrame, limit: float) -> pd.DataFrame:
     """-> frame: source, rows, accepted, quarantined, share (rows = accepted + quarantined); InputError above the limit."""
     # Lines that were no rows are counted in the file's lines, the others in its rows: line 5 is not row 5.
-    reasons = {reason.lower() for s in sources.values() for _, reason in s.faults}
+    reasons = {fault.reason for s in sources.values() for fault in s.faults}
     apart = quarantine.assign(is_line=quarantine.column.isin(reasons))
     bad = apart.drop_duplicates(["source", "source_row", "is_line"]).groupby("source").size()
     rows = pd.DataFrame({"source": list(sources), "rows": [s.rows for s in sources.values()]})

@@ -13,9 +13,21 @@ import pandas as pd
 from workbench.core import engine
 from workbench.core.config import IDENTIFIERS, PERSONAL, Config, Source
 from workbench.ingest.sources import SourceTable
-from workbench.ingest.standardize import standardize
+from workbench.ingest.standardize import split_full_name, standardize
 
 NAMED_BY_PERSON = ("email", "phone", "handle")
+COMPARED = (
+    "given_name",
+    "family_name",
+    "full_name",
+    "birth_date",
+    "street",
+    "organisation",
+)  # a record with any of them is compared
+ADDRESS = ("house_number", "street", "address_line_2", "postcode", "city", "state", "country")
+PERSON = ("given_name", "family_name", "full_name", "birth_date", "email", "phone", *ADDRESS)
+ORGANISATION = ("organisation", "domain", "phone", *ADDRESS)
+HOUSE_NUMBER = r"(?:^|\s)(\d+\w?)(?=\s|$)"
 
 
 def pseudonym(key: bytes, text: str) -> str:
@@ -78,12 +90,64 @@ def _identifiers_of(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     parts = []
     for kind in [c for c in frame.columns if c in IDENTIFIERS]:
         known = frame[["source", "record_id", "seen_at", kind]].dropna(subset=[kind]).rename(columns={kind: "raw"})
-        known = known.assign(identifier=kind, value=standardize(kind, known.raw, config.company.region))
-        parts.append(
-            known.groupby(["source", "record_id", "identifier", "value", "raw"], dropna=False, as_index=False).seen_at.min()
-        )
-    columns = ["source", "record_id", "identifier", "value", "raw", "seen_at"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        parts.append(known.assign(identifier=kind, value=standardize(kind, known.raw, config.company.region)))
+        if kind == "email" and config.company.kind == "b2b":  # who writes from an organisation's domain is of it
+            parts.append(known.assign(identifier="domain", value=standardize("domain", known.raw, "")))
+    columns = ["source", "record_id", "identifier", "value", "raw"]
+    if not parts:
+        return pd.DataFrame(columns=[*columns, "seen_at"])
+    both = pd.concat(parts, ignore_index=True)
+    both["value"] = both.value.mask((both.identifier == "domain") & both.value.isin(config.identity.free_mail))
+    return both.groupby(columns, dropna=False, as_index=False).seen_at.min()
+
+
+def collect_people(sources: Mapping[str, SourceTable], config: Config, key: bytes) -> pd.DataFrame:
+    """What records say of who somebody is, for comparing -> source, record_id + standard spellings of personal attributes.
+
+    One row per record that has any of them; the first value in the alphabet where a record has several. Sorted. Personal: it
+    is never written. house_number is taken from the street where it has no column of its own.
+    """
+    kinds = ORGANISATION if config.company.kind == "b2b" else PERSON
+    parts = [_people_of(opened, config, key, kinds) for opened in sources.values() if _describes(opened.source, kinds)]
+    if not parts:
+        return pd.DataFrame(columns=["source", "record_id"], dtype="str")
+    people = pd.concat(parts, ignore_index=True)
+    return people.sort_values(["source", "record_id"], ignore_index=True)
+
+
+def counted_sources(config: Config) -> list[str]:
+    """Sources of which a record is one customer: not one ticket or answer, and not one of an account's many people."""
+    return [n for n, s in config.sources.items() if s.record_is == "customer" and s.kind not in ("tickets", "survey")]
+
+
+def seen_before(people: pd.DataFrame, records: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+    """The people whose records were first seen before as_of: later ones teach nothing about who is who."""
+    timely = records[~(records.first_seen_at >= as_of)][["source", "record_id"]].drop_duplicates()
+    return people.merge(timely, on=["source", "record_id"])
+
+
+def _describes(source: Source, kinds: tuple[str, ...]) -> bool:
+    of_a_customer = kinds == PERSON or source.record_is == "customer"
+    return bool(source.record_id and of_a_customer and set(source.identity) & set(COMPARED) & set(kinds))
+
+
+def _people_of(opened: SourceTable, config: Config, key: bytes, kinds: tuple[str, ...]) -> pd.DataFrame:
+    source, table = opened.source, opened.table
+    columns = {kind: table[column].cast("string") for kind, column in source.identity.items() if kind in kinds}
+    frame = engine.fetch(table.select(raw_id=table[source.record_id].cast("string").strip().nullif(""), **columns).distinct())
+    frame = frame.dropna(subset=["raw_id"])
+    if "full_name" in frame:
+        frame = frame.assign(**split_full_name(frame.pop("full_name")))
+    for kind in frame.columns.drop("raw_id"):
+        frame[kind] = standardize(kind, frame[kind], config.company.region, source.birth_date_format)
+    if "street" in frame and "house_number" not in frame:
+        frame["house_number"] = frame.street.str.extract(HOUSE_NUMBER, expand=False)
+        frame["street"] = frame.street.str.replace(HOUSE_NUMBER, " ", regex=True, n=1).str.strip().replace("", None)
+    frame["record_id"] = _ids(frame.pop("raw_id"), source, key)
+    frame = frame.dropna(subset=[c for c in frame.columns if c in COMPARED], how="all")
+    if frame.record_id.duplicated().any():
+        frame = frame.sort_values(list(frame.columns)).groupby("record_id", as_index=False).first()
+    return frame.assign(source=opened.name)
 
 
 def personal_columns(source: Source) -> dict[str, str]:

@@ -1,75 +1,189 @@
-"""Source files as they are -> tables on the engine, every cell still as the system wrote it, unreadable rows set aside."""
+"""The declared sources -> tables on the engine, every cell still as the system wrote it, unreadable rows set aside."""
 
 from __future__ import annotations
 
-import codecs
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
 
 from workbench.core import engine
 from workbench.core.config import ChannelColumn, Config, Source, TypeColumn
-from workbench.core.errors import InputError, did_you_mean
-from workbench.core.inputs import find_file
+from workbench.core.errors import InputError
+from workbench.core.files import disk_fault
+from workbench.core.inputs import find_files, shown
+from workbench.ingest import headers
+from workbench.ingest.databases import read_database
+from workbench.ingest.readers import FileReader, check_kind
+from workbench.ingest.store import Fault, Part, Store
 
 PERSON_KINDS = ("crm", "marketing_automation", "email", "pos", "loyalty", "tickets", "survey")
-WEB_PAGE = (b"<!doctype html", b"<html")
+SETTINGS_OF_EVENTS = ("at_format", "zone", "since", "score_range")  # of an events declaration: no names of columns
 
 
 @dataclass(frozen=True)
 class SourceTable:
-    """One opened source: its declaration, its rows as an expression, and the lines that were no rows at all."""
+    """One opened source: its declaration, its rows as an expression, the lines that were no rows, and what was put right.
+
+    table: the declared columns, engine.ROW and engine.FILE. rows = rows of the table + faults. notes: sentences for readers.
+    """
 
     name: str
     source: Source
     table: ir.Table
     rows: int
-    faults: list[tuple[int, str]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    files: int = 1
+    read_rows: int = 0
+    reused_rows: int = 0
 
 
 def read_sources(con: Any, config: Config) -> dict[str, SourceTable]:
     """Every declared source -> {name: SourceTable}; raises InputError naming the file, what was found and the fix."""
-    return {name: open_source(con, name, source) for name, source in config.sources.items()}
+    return {name: open_source(con, name, source, config.ingest.store) for name, source in config.sources.items()}
 
 
-def open_source(con: Any, name: str, source: Source) -> SourceTable:
-    """One source file -> SourceTable with the needed columns checked to exist and at least one row."""
-    path = find_file(name, source)
-    faults: list[tuple[int, str]] = []
-    readers = {"parquet": _open_parquet, "excel": _open_excel, "jsonl": _open_json_lines, "csv": _open_csv}
+def open_source(con: Any, name: str, source: Source, store: str = "") -> SourceTable:
+    """One source -> SourceTable with the needed columns checked to exist and at least one row (if it is not optional).
+
+    store: folder of what was read before; empty: everything is read.
+    """
+    import duckdb
+
+    needed = needed_columns(source)
+    _check_reserved(name, needed)
+    shelf = Store(con, name, store)
     try:
-        table, faults = readers[source.file_format](con, name, source, path)
-    except InputError:
-        raise
-    except Exception as fault:
-        reason = str(fault).splitlines()[0][:160]
-        mend = "csv.encoding, for example cp1252 or utf-16," if isinstance(fault, UnicodeError) else "format,"
-        raise InputError(
-            f'source "{name}": {path} is not readable as {source.file_format}: {reason}',
-            "Nothing was read.",
-            f"set sources.{name}.{mend} or export the file again",
-        ) from None
+        if source.database:
+            opened = _of_parts(
+                con, name, source, needed, {source.database.table: [read_database(con, name, source.database, needed, shelf)]}, []
+            )
+        elif source.file_format == "parquet":
+            opened = _open_parquet(con, name, source, needed)
+        else:
+            opened = _open_files(con, name, source, needed, shelf)
+        _check_rows(opened)
+        shelf.finish()
+    except duckdb.Error as fault:
+        raise _unreadable(name, source, fault) from None
+    return opened
+
+
+def _open_files(con: Any, name: str, source: Source, needed: Mapping[str, str], shelf: Store) -> SourceTable:
+    reader, parts, notes = FileReader(con, name, source, needed, shelf), {}, []
+    paths = find_files(name, source)
+    for path in paths:
+        parts[shown(path)], found = reader.read(path)
+        notes += [(note, shown(path)) for note in found]
+    return _of_parts(con, name, source, needed, parts, _told(notes, len(paths)))
+
+
+def _told(notes: list[tuple[str, str]], files: int) -> list[str]:
+    """(note, file) -> sentences: a note on several files is told once, with how many."""
+    by_note: dict[str, list[str]] = {}
+    for note, file in notes:
+        by_note.setdefault(note, []).append(file)
+    return [
+        f"{places[0]}: {note}"
+        if files > 1 and len(places) == 1
+        else f"{note} ({len(places)} of {files} files)"
+        if files > 1
+        else note
+        for note, places in by_note.items()
+    ]
+
+
+def _of_parts(
+    con: Any, name: str, source: Source, needed: Mapping[str, str], parts: Mapping[str, list[Part]], notes: list[str]
+) -> SourceTable:
+    """Parts of files, as {file: parts} -> SourceTable; row numbers go on from part to part of a file."""
+    placed = [
+        (p.path, file, sum(q.numbers for q in of_file[:n])) for file, of_file in parts.items() for n, p in enumerate(of_file)
+    ]
+    everything = [part for of_file in parts.values() for part in of_file]
+    table = engine.read_parts(con, f"source_{name}", placed, list(needed))
+    faults = [Fault(file, line, reason) for file, of_file in parts.items() for part in of_file for line, reason in part.faults]
+    rows = sum(part.rows for part in everything)
+    reused = sum(part.rows for part in everything if part.is_reused)
+    if reused:
+        notes = [*notes, f"{reused:,} of {rows:,} rows were read before and are unchanged"]
+    return SourceTable(
+        name, source, _without_missing(table, source), rows + len(faults), faults, notes, len(parts), rows - reused, reused
+    )
+
+
+def _without_missing(table: ir.Table, source: Source) -> ir.Table:
+    """Cells that are nothing but a declared word for "no value" become missing; no other word does."""
+    if not source.missing:
+        return table
+    texts = [c for c in table.columns if c not in (engine.ROW, engine.FILE) and table[c].type().is_string()]
+    words = [word.strip() for word in source.missing]
+    return table.mutate(**{c: ibis.cases((table[c].strip().isin(words), ibis.null("string")), else_=table[c]) for c in texts})
+
+
+def _open_parquet(con: Any, name: str, source: Source, needed: Mapping[str, str]) -> SourceTable:
+    """Parquet keeps its types and needs no copy."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files, notes = [], []
+    for path in find_files(name, source):
+        refuse = headers.refusal(name, shown(path))
+        check_kind(name, "parquet", path, refuse)
+        try:
+            columns = pq.read_schema(path).names
+        except (pa.ArrowException, OSError) as fault:
+            raise refuse(
+                f" is not readable as parquet: {str(fault).splitlines()[0][:120]}", "Nothing was read.", "export the file again"
+            ) from None
+        headers.check_names(columns, needed, refuse)
+        if not set(needed) <= set(columns):
+            raise headers.missing_columns(name, needed, columns, refuse)
+        notes += [(note, shown(path)) for note in headers.name_notes(columns, columns, needed)]
+        files.append((path, shown(path)))
+    table = _without_missing(engine.read_parquet_files(con, f"source_{name}", files, list(needed)), source)
     rows = engine.count_rows(table)
-    if rows == 0 and faults:
+    return SourceTable(name, source, table, rows, [], _told(notes, len(files)), len(files), rows)
+
+
+def _check_rows(opened: SourceTable) -> None:
+    if opened.rows == 0 and not opened.source.optional:
+        where = f"table {opened.source.database.table}" if opened.source.database else opened.source.path
         raise InputError(
-            f'source "{name}": {path}: none of {len(faults):,} lines is readable (line {faults[0][0]}: {faults[0][1].lower()}).',
-            "Nothing was read.",
-            f"set sources.{name}.format and csv.delimiter, or export the file again",
-        )
-    _check_columns(name, source, path, table.columns)
-    if rows == 0:
-        raise InputError(
-            f'source "{name}": {path} has a header and no rows.',
+            f'source "{opened.name}": {where} has a header and no rows.',
             "An export that failed looks like this.",
-            "export it again, or remove the source",
+            f"export it again, remove the source, or set sources.{opened.name}.optional: true",
         )
-    return SourceTable(name, source, table, rows + len(faults), faults)
+
+
+def _check_reserved(name: str, needed: Mapping[str, str]) -> None:
+    """Names that the engine could not tell apart are refused, ours among them."""
+    folded: dict[str, str] = {engine.ROW: engine.ROW, engine.FILE: engine.FILE}
+    for column, setting in needed.items():
+        if column.casefold() in folded:
+            raise InputError(
+                f'source "{name}": the column "{column}" (sources.{name}.{setting}) has the same name as "{folded[column.casefold()]}", '
+                "if case is ignored.",
+                "The two could not be told apart.",
+                "rename one of them in the export",
+            )
+        folded[column.casefold()] = column
+
+
+def _unreadable(name: str, source: Source, fault: Exception) -> Exception:
+    """What the engine says -> an error of ours; never with its excerpts of the data."""
+    reason = str(fault).splitlines()[0][:160]
+    if "No space left" in reason or "File too large" in reason or "Could not write" in reason or "spill" in reason:
+        return disk_fault(Path(source.path or "."), fault)
+    return InputError(
+        f'source "{name}": {source.path} is not readable as {source.file_format} ({type(fault).__name__}).',
+        "Nothing was read.",
+        f"set sources.{name}.format or export the file again",
+    )
 
 
 def needed_columns(source: Source) -> dict[str, str]:
@@ -79,13 +193,19 @@ def needed_columns(source: Source) -> dict[str, str]:
         named |= {f"{part}.{key}": column for key, column in getattr(source, part).items()}
     for i, events in enumerate(source.events):
         for key, value in events:
-            if key in ("at_format", "zone", "since", "score_range"):
-                continue
-            for column in _columns_of(key, value):
-                named[f"events.{i}.{key}"] = column
+            if key not in SETTINGS_OF_EVENTS:
+                named |= {
+                    f"events.{i}.{key}" + (f".{n}" if n else ""): column for n, column in enumerate(_columns_of(key, value))
+                }
     if source.costs:
         named |= {"costs.item": source.costs.item, "costs.rate": source.costs.rate}
-    return {column: setting for setting, column in named.items() if column}
+    if source.lookup:
+        named["lookup.column"] = source.lookup.column
+    needed: dict[str, str] = {}
+    for setting, column in named.items():
+        if column:
+            needed.setdefault(column, setting)
+    return needed
 
 
 def _columns_of(key: str, value: Any) -> list[str]:
@@ -96,120 +216,13 @@ def _columns_of(key: str, value: Any) -> list[str]:
     return list(value) if isinstance(value, tuple) else [value]
 
 
-def _check_columns(name: str, source: Source, path: Path, found: tuple[str, ...]) -> None:
-    missing = {c: s for c, s in needed_columns(source).items() if c not in found}
-    if missing:
-        known = [c for c in found if c != engine.ROW]
-        lines = [
-            f'source "{name}": {path} has no column "{c}" (sources.{name}.{s}).{did_you_mean(c, known)}'
-            for c, s in missing.items()
-        ]
-        raise InputError(
-            "\n".join(lines),
-            "Nothing was read from it.",
-            f"correct the names under sources.{name}, or export the file with these columns",
-        )
-
-
-def _open_parquet(con: Any, name: str, source: Source, path: Path) -> tuple[ir.Table, list]:
-    table = engine.read_parquet(con, path)
-    return table.mutate(**{engine.ROW: _row_number()}), []
-
-
-def _row_number() -> Any:
-    import ibis
-
-    return ibis.row_number() + 1
-
-
-def _open_excel(con: Any, name: str, source: Source, path: Path) -> tuple[ir.Table, list]:
-    import pandas as pd
-
-    frame = pd.read_excel(path, dtype=str, keep_default_na=False, na_values=[""], engine="openpyxl")
-    frame.insert(0, engine.ROW, range(1, len(frame) + 1))
-    return engine.as_table(con, pa.Table.from_pandas(frame, preserve_index=False), f"source_{name}"), []
-
-
-def _open_json_lines(con: Any, name: str, source: Source, path: Path) -> tuple[ir.Table, list]:
-    fields = list(needed_columns(source))
-    table, faults = engine.read_json_lines(con, path, f"source_{name}", fields)
-    seen = engine.fetch_row(table.agg(**{f"f{i}": table[f].notnull().any() for i, f in enumerate(fields)}))
-    return table.drop(*[f for i, f in enumerate(fields) if not seen[f"f{i}"]]), faults
-
-
-def _open_csv(con: Any, name: str, source: Source, path: Path) -> tuple[ir.Table, list]:
-    delimiter = "\t" if source.csv.delimiter == "\\t" else source.csv.delimiter or ","
-    with path.open("rb") as file:
-        start = file.read(200).lstrip().lower()
-    if start.startswith(WEB_PAGE):
-        raise InputError(
-            f'source "{name}": {path} is a web page, not an export.',
-            "A login page saved by a download script looks like this.",
-            "download the file again while logged in",
-        )
-    text = _as_utf8(path, source, name)
-    try:
-        _check_header(name, path, engine.read_header(text, delimiter, source.csv.skip_rows))
-        table, faults = engine.read_delimited(con, text, f"source_{name}", delimiter, source.csv.skip_rows)
-    finally:
-        if text != path:
-            text.unlink(missing_ok=True)
-    if opened := [line for line, reason in faults if reason == engine.QUOTE_LEFT_OPEN]:
-        raise InputError(
-            f'source "{name}": {path}:{opened[0]}: a quotation mark is opened and not closed.',
-            "The lines after it would be lost.",
-            "correct that line, or export the file again",
-        )
-    return table, faults
-
-
-def _check_header(name: str, path: Path, header: list[str]) -> None:
-    if not header:
-        raise InputError(
-            f'source "{name}": {path} has no header.',
-            "Nothing was read.",
-            f"set sources.{name}.csv.skip_rows, or export it again",
-        )
-    folded = [column.casefold() for column in header]
-    for column in header:
-        places = [str(i + 1) for i, other in enumerate(folded) if other == column.casefold()]
-        if len(places) > 1:
-            raise InputError(
-                f'source "{name}": {path} has more than one column "{column}" (columns {", ".join(places)}).',
-                "Only one of them would count.",
-                "export the file with one name per column",
-            )
-
-
-def _as_utf8(path: Path, source: Source, name: str) -> Path:
-    """The file itself when it is UTF-8 without a mark, else a UTF-8 copy; raises InputError at the first wrong byte."""
-    encoding = source.csv.encoding.lower() or "utf-8"
-    with path.open("rb") as file:
-        marked = file.read(3) == codecs.BOM_UTF8
-    if encoding in ("utf-8", "utf8") and not marked and b"\r" not in path.read_bytes()[:1_000_000]:
-        return path
-    handle, copy = tempfile.mkstemp(suffix=".csv")
-    try:
-        reading = "utf-8-sig" if marked else encoding
-        with path.open(encoding=reading, newline=None) as wrong, open(handle, "w", encoding="utf-8", newline="\n") as right:
-            shutil.copyfileobj(wrong, right, 2**20)
-    except (UnicodeError, LookupError) as fault:
-        Path(copy).unlink(missing_ok=True)
-        raise InputError(
-            f'source "{name}": {path} is not written in {encoding}: {str(fault)[:120]}',
-            "Names and words would be garbled.",
-            f"set sources.{name}.csv.encoding, for example cp1252",
-        ) from None
-    return Path(copy)
-
-
 def unreadable_lines(sources: Mapping[str, SourceTable]) -> Any:
-    """Lines that were no rows at all -> frame: source, source_row, column (what is wrong with the line)."""
+    """Lines that were no rows at all -> frame: source, source_row (the line in its file), column (what is wrong with it), file."""
     import pandas as pd
 
-    faults = [(s.name, line, reason.lower()) for s in sources.values() for line, reason in s.faults]
-    return pd.DataFrame(faults, columns=["source", "source_row", "column"]).astype(
-        {"source": "str", "source_row": "int64", "column": "str"}
+    faults = [(s.name, fault.line, fault.reason, fault.file) for s in sources.values() for fault in s.faults]
+    return pd.DataFrame(faults, columns=["source", "source_row", "column", "file"]).astype(
+        {"source": "str", "source_row": "int64", "column": "str", "file": "str"}
     )
 
 
@@ -223,3 +236,13 @@ def describe_sources(sources: Mapping[str, SourceTable]) -> Any:
             for s in sources.values()
         ]
     )
+
+
+def describe_reading(sources: Mapping[str, SourceTable]) -> Any:
+    """Opened sources -> frame: source, files, read_rows, reused_rows, set_aside, note; one line per note, one without any."""
+    import pandas as pd
+
+    lines = [
+        (s.name, s.files, s.read_rows, s.reused_rows, len(s.faults), note) for s in sources.values() for note in s.notes or [""]
+    ]
+    return pd.DataFrame(lines, columns=["source", "files", "read_rows", "reused_rows", "set_aside", "note"])

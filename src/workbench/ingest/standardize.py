@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import unicodedata
 
 import pandas as pd
+
+from workbench.core.config import PERSONAL
 
 PLACEHOLDER_MAILBOXES = {
     "noreply",
@@ -20,6 +23,21 @@ PLACEHOLDER_MAILBOXES = {
     "info",
     "anonymous",
 }
+FREE_MAIL = {
+    "gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "msn.com", "yahoo.com", "yahoo.co.uk", "icloud.com",
+    "me.com", "aol.com", "gmx.de", "gmx.net", "gmx.com", "web.de", "t-online.de", "freenet.de", "mail.com", "mail.ru", "yandex.ru",
+    "proton.me", "protonmail.com", "orange.fr", "free.fr", "laposte.net", "libero.it", "qq.com", "163.com", "126.com", "naver.com",
+}  # fmt: skip
+LEGAL_FORMS = {
+    "inc", "incorporated", "corp", "corporation", "co", "company", "llc", "llp", "lp", "ltd", "limited", "plc", "gmbh", "mbh", "ag",
+    "kg", "kgaa", "ohg", "gbr", "ug", "ev", "eg", "se", "sa", "sas", "sarl", "srl", "spa", "bv", "nv", "ab", "as", "aps", "oy", "oyj",
+    "pty", "pte", "the", "and", "und", "cie",
+}  # fmt: skip
+LETTERS = str.maketrans(
+    {"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "’": None, "'": None, "`": None}
+)
+NO_NAMES = {"", "unknown", "n a", "anonymous"}  # people are called Null and None, so those words are names
+PLACEHOLDER_DAYS = {(1970, 1, 1)}  # day 0 of many systems; what lies before 1901 counts as a placeholder too
 PLACEHOLDER_DIGITS = re.compile(r"^(\d)\1{6,}$|^0*123456789?0?$")
 
 
@@ -58,10 +76,66 @@ def standardize_code(raw: str | None) -> str | None:
     return unicodedata.normalize("NFKC", text) or None
 
 
-def standardize(kind: str, values: pd.Series, region: str) -> pd.Series:
-    """Identifiers of one kind -> their standard spelling, missing where there is none; each distinct value is done once."""
-    rules = {"email": standardize_email, "phone": lambda v: standardize_phone(v, region)}
-    rule = rules.get(kind, standardize_code)
+def standardize_name(raw: str | None) -> str | None:
+    """' Müller-Lüdenscheidt ' -> 'muller ludenscheidt': letters and digits only, accents dropped, for comparing. Idempotent."""
+    if not isinstance(raw, str):
+        return None
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", raw).casefold().translate(LETTERS))
+    kept = "".join(c if c.isalnum() else " " for c in folded if not unicodedata.combining(c))
+    words = unicodedata.normalize("NFC", " ".join(kept.split()))
+    return None if words in NO_NAMES else words
+
+
+def standardize_organisation(raw: str | None) -> str | None:
+    """'ACME Software GmbH & Co. KG' -> 'acme software': the name without its legal form. Idempotent."""
+    words = (standardize_name(raw) or "").split()
+    bare = [word for word in words if word not in LEGAL_FORMS]
+    return " ".join(bare or words) or None
+
+
+def standardize_birth_date(raw: str | None, pattern: str = "iso") -> str | None:
+    """'31.12.1980' by '%d.%m.%Y' -> '1980-12-31'; None for what is no date, or one that forms fill in when they have to."""
+    text = raw.strip()[:10] if isinstance(raw, str) and pattern == "iso" else raw.strip() if isinstance(raw, str) else ""
+    try:
+        day = dt.date.fromisoformat(text) if pattern == "iso" else dt.datetime.strptime(text, pattern).date()
+    except ValueError:
+        return None
+    return None if (day.year < 1901 or day.year > 2100 or (day.year, day.month, day.day) in PLACEHOLDER_DAYS) else day.isoformat()
+
+
+def standardize_domain(raw: str | None) -> str | None:
+    """'https://www.Acme.example/home', 'ann@acme.example' -> 'acme.example'; None where anybody can have a mailbox."""
+    if not isinstance(raw, str):
+        return None
+    text = unicodedata.normalize("NFKC", raw).strip().lower()
+    text = text.rpartition("@")[2].partition("://")[2] or text.rpartition("@")[2]
+    text = text.partition("/")[0].partition(":")[0].removeprefix("www.").strip(".")
+    return text if re.fullmatch(r"[^\W_]([\w-]*[^\W_])?(\.[^\W_]([\w-]*[^\W_])?)+", text) and text not in FREE_MAIL else None
+
+
+def split_full_name(raw: pd.Series) -> pd.DataFrame:
+    """'Müller, Ann' or 'Ann B. Müller' -> given_name 'Ann', family_name 'Müller'; one word is a family name."""
+    text = raw.astype("str").str.strip()
+    comma = text.str.contains(",", na=False)
+    last, first = text.str.partition(",")[0], text.str.partition(",")[2]
+    words = text.str.split()
+    given = first.where(comma, words.str[0].where(words.str.len() > 1))
+    return pd.DataFrame({"given_name": given.str.strip(), "family_name": last.where(comma, words.str[-1]).str.strip()})
+
+
+def standardize(kind: str, values: pd.Series, region: str, pattern: str = "iso") -> pd.Series:
+    """Values of one kind -> their standard spelling, missing where there is none; each distinct value is done once.
+
+    kind: an identifier or a personal attribute (names, addresses, birth_date, organisation); pattern: of birth dates.
+    """
+    rules = {
+        "email": standardize_email,
+        "phone": lambda v: standardize_phone(v, region),
+        "birth_date": lambda v: standardize_birth_date(v, pattern),
+        "organisation": standardize_organisation,
+        "domain": standardize_domain,
+    }
+    rule = rules.get(kind) or (standardize_name if kind in PERSONAL else standardize_code)
     distinct = {v: rule(v) for v in values.dropna().unique()}
     return values.map(distinct).astype("str")
 
