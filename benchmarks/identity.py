@@ -20,9 +20,7 @@ FEBRL = {
     "given_name": "given_name", "family_name": "surname", "birth_date": "date_of_birth", "house_number": "street_number",
     "street": "address_1", "address_line_2": "address_2", "city": "suburb", "postcode": "postcode", "state": "state",
 }  # fmt: skip
-PEOPLE = {
-    c: c for c in ("given_name", "family_name", "birth_date", "email", "phone", "street", "postcode", "city")
-}
+PEOPLE = {c: c for c in ("given_name", "family_name", "birth_date", "email", "phone", "street", "postcode", "city")}
 KEY = bytes(range(32))
 
 
@@ -40,7 +38,7 @@ def link(config: Config, key: bytes) -> tuple[identity.Linked, dict[str, float]]
     everyone, identifiers = records.collect_records(opened, config, key)
     lap("identifiers")
     as_of = pd.Timestamp(config.as_of, tz=config.company.zone).tz_convert("UTC")
-    people = records.collect_people(opened, config, key)
+    people = records.collect_people(opened, identifiers, config, key)
     lap("people")
     alike = likeness.compare_records(records.seen_before(people, everyone, as_of), config.identity, config.engine)
     lap("compare")
@@ -79,7 +77,12 @@ def febrl(name: str) -> None:
             declared[source] = {
                 "kind": "crm", "path": f"{folder}/{source}.csv", "record_id": "rec_id", "identity": FEBRL, "birth_date_format": "%Y%m%d",
             }  # fmt: skip
-        plain = {"as_of": "2020-01-01", "company": {"timezone": "UTC", "region": "AU"}, "ingest": {"store": ""}, "sources": declared}
+        plain = {
+            "as_of": "2020-01-01",
+            "company": {"timezone": "UTC", "region": "AU"},
+            "ingest": {"store": ""},
+            "sources": declared,
+        }
         linked, seconds = link(Config.model_validate(plain), KEY)
     truth = linked.identities[["source", "record_id"]]
     truth = truth.assign(person=truth.record_id.str.extract(r"rec-(\d+)-", expand=False))
@@ -91,7 +94,9 @@ def demo() -> None:
     config = load_config("configs/grocer.yaml")
     linked, seconds = link(config, read_key(config))
     truth, sayers = demo_truth(config)
-    print(f"demo, records that said before as_of who they are (identifier or name): {score(linked, truth[truth.index.isin(sayers)])}, {sum(seconds.values()):.1f} s")
+    print(
+        f"demo, records that said before as_of who they are (identifier or name): {score(linked, truth[truth.index.isin(sayers)])}, {sum(seconds.values()):.1f} s"
+    )
     print(f"demo, all records (browsers that never log in can be linked by nothing): {score(linked, truth)}")
 
 
@@ -107,7 +112,7 @@ def demo_truth(config: Config) -> tuple[pd.DataFrame, pd.Index]:
     truth = everyone.merge(told, on=["source", "raw_id"]).drop_duplicates(["source", "record_id"])
     as_of = pd.Timestamp(config.as_of, tz=config.company.zone).tz_convert("UTC")
     told_before = identifiers[identifiers.value.notna() & ~(identifiers.seen_at >= as_of)]
-    people = records.seen_before(records.collect_people(opened, config, key), everyone, as_of)
+    people = records.seen_before(records.collect_people(opened, identifiers, config, key), everyone, as_of)
     named = pd.concat([told_before[["source", "record_id"]], people[["source", "record_id"]]])
     says = pd.MultiIndex.from_frame(truth[["source", "record_id"]]).isin(pd.MultiIndex.from_frame(named))
     return truth[["source", "record_id", "person"]], truth.index[says]
@@ -127,7 +132,9 @@ def million(count: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{count:,} records, identifiers alone: {score(exact, truth)}, {sum(alone.values()):.0f} s")
     print(f"{count:,} records: {score(linked, truth)}")
-    print(f"  {sum(seconds.values()):.0f} s ({sum(seconds.values()) / sum(alone.values()):.1f} x identifiers alone), peak {peak:.1f} GiB")
+    print(
+        f"  {sum(seconds.values()):.0f} s ({sum(seconds.values()) / sum(alone.values()):.1f} x identifiers alone), peak {peak:.1f} GiB"
+    )
     print("  " + ", ".join(f"{step} {s:.0f} s" for step, s in seconds.items()))
 
 

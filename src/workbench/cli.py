@@ -1,4 +1,4 @@
-"""The command line: `workbench demo`, `check`, `run`, `runs`, `schema`. Heavy imports wait until a command needs them."""
+"""The command line: `workbench demo`, `init`, `check`, `run`, `runs`, `schema`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -76,8 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--accounts", type=int, default=1200, help="vendor: invent so many organisations (1200)")
     demo.set_defaults(command=_demo)
 
+    init = commands.add_parser("init", help="look at your own files and draft a configuration, guesses marked")
+    init.add_argument("file", nargs="+", metavar="FILE", help="files, folders, patterns, or the address of a database")
+    init.add_argument("-o", "--output", default="my.yaml", help="the configuration to write (my.yaml); never overwritten")
+    init.set_defaults(command=_init)
+
     check = commands.add_parser("check", help="validate a configuration and its sources, run nothing")
     check.add_argument("config", nargs="?", default=DEFAULT_CONFIG)
+    check.add_argument("--contracts", metavar="DIR", help="also write a data contract per source, for those who deliver the data")
     check.set_defaults(command=_check)
 
     run = commands.add_parser("run", help="run the five notebooks and write the report")
@@ -116,32 +122,48 @@ def _demo(options: argparse.Namespace) -> None:
     print(f"demo company built in {time.perf_counter() - started:.0f} s; run it with `workbench run{config}`")
 
 
-def _check(options: argparse.Namespace) -> None:
-    from workbench.core.config import load_config
-    from workbench.core.engine import connect
-    from workbench.core.errors import InputError
-    from workbench.core.inputs import read_key
-    from workbench.ingest.sources import open_source
+def _init(options: argparse.Namespace) -> None:
+    from workbench.ingest.draft import draft_configuration
 
-    config = load_config(options.config)
-    con, faults = connect(config.engine), []
-    for name, source in config.sources.items():
-        try:
-            opened = open_source(con, name, source, config.ingest.store)
-            print("\n  ".join([f"{name}: {opened.rows:,} rows", *opened.notes]))
-        except (InputError, ParameterError) as fault:
-            faults.append(fault)
-    try:
-        read_key(config)
-    except ParameterError as fault:
-        faults.append(fault)
-    if faults:
-        raise type(faults[0])(
-            "\n".join(f.what for f in faults),
-            "Nothing was run.",
-            faults[0].fix if len(faults) == 1 else "mend each of them, then check again",
-        )
-    print(f"{options.config}: sound, {len(config.sources)} sources")
+    draft = draft_configuration(options.file, options.output)
+    columns = ("source", "file", "rows", "kind", "key", "time", "missing")
+    table = [dict(zip(columns, (*columns[:-1], "missing for a full run"), strict=True)), *draft.table]
+    widths = {c: min(max(len(row[c]) for row in table), 44) for c in columns[:-1]}
+    for row in table:
+        cells = [f"{_short(row[c], widths[c]):{'>' if c == 'rows' else '<'}{widths[c]}}" for c in columns[:-1]]
+        print("  ".join([*cells, row["missing"]]).rstrip())
+    for what in draft.left_out:
+        print(f"left out: {what}")
+    if draft.missing:
+        print(f"missing for a full run: {', '.join(draft.missing)}")
+    print(
+        f"{options.output}: {draft.guesses} guesses, {draft.open_guesses} of them to check (search for GUESS); its key: {draft.key_file.name}"
+    )
+    print(f"go on with `workbench check {options.output}`, then `workbench run {options.output}`")
+
+
+def _short(text: str, width: int) -> str:
+    """The end of a long text, which tells files apart."""
+    return text if len(text) <= width else f"…{text[1 - width :]}"
+
+
+def _check(options: argparse.Namespace) -> int:
+    from workbench.core import workspace
+    from workbench.ingest.checking import check_configuration, count_of_problems, problem_lines
+
+    checked = check_configuration(options.config, print)
+    if options.contracts and checked.config:
+        from workbench.ingest.delivery import write_delivery_contracts
+
+        written = write_delivery_contracts(checked.config, workspace.resolve(options.contracts))
+        print(f"{len(written)} files with data contracts in {options.contracts}")
+    if checked.problems:
+        count = count_of_problems(checked)
+        print("\n".join(problem_lines(checked)), file=sys.stderr)
+        print(f"{options.config}: {count} problem{'' if count == 1 else 's'}, nothing was run", file=sys.stderr)
+        return checked.exit_code
+    print(f"{options.config}: sound, {len(checked.config.sources)} sources")
+    return 0
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -182,6 +182,7 @@ def _take_over(base: Run, run: Run, stage: str) -> None:
             _link(base.table_path(name), run.table_path(name))
         _link(_notebook(base, earlier), _notebook(run, earlier))
         run.manifest["stages"][earlier] = {**record, "taken_from": base.path.name}
+    run.manifest["packages"] = base.manifest["packages"]  # what its first stages were computed with
     if (base.path / "metrics.json").exists():
         shutil.copy2(base.path / "metrics.json", run.path / "metrics.json")
     run.update(state="running")
@@ -248,6 +249,7 @@ def _run_stages(run: Run, say: Say) -> Run:
     started = time.perf_counter()
     previous = signal.signal(signal.SIGTERM, _interrupt)
     say(f"run {run.path.name}: {run.config.company.name}, as of {run.config.as_of}")
+    _check_packages(run, say)
     try:
         run.update(state="running")
         while stage := _next_stage(run):
@@ -265,6 +267,13 @@ def _run_stages(run: Run, say: Say) -> Run:
     finally:
         signal.signal(signal.SIGTERM, previous)
     return run
+
+
+def _check_packages(run: Run, say: Say) -> None:
+    """Say it where finished stages were computed by other package versions; incompatible ones are refused."""
+    if any(run.stage_done(stage) for stage in STAGES) and (told := run.check_packages()):
+        say(f"warning: finished stages used other versions: {', '.join(told)}")
+        run.update(package_changes=told)
 
 
 def _next_stage(run: Run) -> str | None:

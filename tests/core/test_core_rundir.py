@@ -305,3 +305,30 @@ def test_the_lock_is_free_after_a_stage_and_other_runs_are_not_touched(home, con
         env=os.environ | {"WORKBENCH_HOME": str(home)},
     )  # fmt: skip
     assert done.stdout == "held\n", done.stderr
+
+
+# -- other package versions (98) ---------------------------------------------------------------------------------------
+
+
+def begun_with(run: Run, **packages: str) -> Run:
+    do(run, "ingest")
+    run.update(packages={**run.manifest["packages"], **packages})
+    return Run.open(run.path)
+
+
+def test_98_a_slightly_other_version_is_told(run):
+    was = run.manifest["packages"]["pandas"]
+    older = f"{was.split('.')[0]}.0.0b1"
+    again = begun_with(run, pandas=older)
+    assert again.check_packages() == [f"pandas {older} -> {was}"]
+    again.begin("features")
+
+
+@pytest.mark.parametrize("package, version", [("pandas", "1.5.3"), ("hdbscan", "0.7.1")])
+def test_98_an_incompatible_version_stops_the_next_stage(run, package, version):
+    again = begun_with(run, **{package: version})
+    with pytest.raises(EnvironmentFault) as caught:
+        again.begin("features")
+    assert f"{package} {version} -> " in str(caught.value)
+    assert "requirements.lock" in caught.value.fix
+    assert again.stage_done("ingest")  # nothing was lost

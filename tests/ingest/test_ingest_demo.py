@@ -13,6 +13,8 @@ from workbench.core.contracts import check_expression, check_frame
 from workbench.core.inputs import read_key
 from workbench.ingest import events as happenings
 from workbench.ingest import identity, quality, records, sources, survivorship
+from workbench.ingest.quarantine import set_aside
+from workbench.ingest.settle import settle_records
 from workbench.ingest.standardize import standardize_email, standardize_phone
 
 
@@ -25,9 +27,11 @@ def company(con, small_demo):
         key = read_key(config)
         opened = sources.read_sources(con, config)
     as_of = pd.Timestamp(config.as_of, tz=config.company.zone).tz_convert("UTC")
-    events = engine.materialize(con, happenings.all_events(opened, config), "demo_events")
-    quarantine = pd.concat([happenings.quarantined(events), sources.unreadable_lines(opened)], ignore_index=True)
-    rows = quality.check_rejects(opened, quarantine, config.ingest.max_reject_share)
+    settled = settle_records(opened, config)
+    opened = settled.sources
+    events = happenings.read_events(con, opened, config)
+    aside = set_aside(opened, events, settled.aside)
+    rows = quality.check_rejects(opened, aside, config.ingest.max_reject_share)
     people, identifiers = records.collect_records(opened, config, key)
     trust = {name: source.trust for name, source in config.sources.items()}
     linked = identity.link_records(people, identifiers, config.identity, as_of, trust, key)
@@ -38,7 +42,7 @@ def company(con, small_demo):
         survivorship.collect_attributes(opened, config, key, part) for part in ("profile", "consent", "personal")
     )
     customers = survivorship.golden_records(
-        known, people, survivorship.survive(profile, known, timely), survivorship.combine_consent(consent, known, timely), "b2c"
+        known, people, survivorship.survive(profile, known, timely), survivorship.combine_consent(consent, known, timely, config.sources), "b2c"
     )
     tied = happenings.tie_to_customers(con, happenings.add_costs(con, events, opened), people, linked.identities)
     written = engine.materialize(con, tied, "demo_tied")

@@ -246,7 +246,7 @@ def test_an_address_as_record_number_is_one_record_in_any_spelling(con, home):
     )
     event = {"type": {"column": "what", "values": {"open": "email_open"}}, "at": "at"}
     source = {"kind": "email", "path": "mail.csv", "record_id": "mail", "identity": {"email": "mail"}, "events": [event]}
-    config = Config.model_validate({"as_of": "2017-10-01", "sources": {"mail": source}})
+    config = Config.model_validate({"company": {"timezone": "UTC"}, "as_of": "2017-10-01", "sources": {"mail": source}})
     sources = read_sources(con, config)
     records, identifiers = collect_records(sources, config, KEY)
     found = link_records(records, identifiers, config.identity, AS_OF, {"mail": 50}, KEY)

@@ -130,3 +130,20 @@ def test_a_word_that_is_neither_is_never_consent(word):
 
 def test_no_word_is_unknown():
     assert [consent_word(w) for w in (None, "", "maybe", float("nan"), True)] == ["unknown"] * 5
+
+
+@given(
+    names | st.from_regex(r"[a-z0-9._+'-]{1,12}", fullmatch=True),
+    st.sampled_from(["x.com", "a-b.org", "x..com", "-x.com", "münchen.de", "x"]),
+)
+def test_the_short_way_for_plain_addresses_is_the_librarys(local, domain):
+    from email_validator import EmailNotValidError, validate_email
+
+    from workbench.ingest.standardize import PLACEHOLDER_MAILBOXES
+
+    assume(local not in PLACEHOLDER_MAILBOXES)
+    try:
+        wanted = validate_email(f"{local}@{domain}", check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        wanted = None
+    assert standardize_email(f"{local}@{domain}") == wanted

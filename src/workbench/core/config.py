@@ -193,7 +193,8 @@ class Source(Strict):
     trust: Count = Field(50, ge=0, le=100, description="who is believed when sources disagree: higher wins")
     record_id: str | None = Field(None, description="column that tells one record (contact, device, card) from another")
     record_is: Literal["customer", "person", "case"] = Field(
-        "customer", description="person: one of several people of an account (b2b); case: a contract, ticket or answer, many per customer"
+        "customer",
+        description="person: one of several people of an account (b2b); case: a contract, ticket or answer, many per customer",
     )
     duplicates: Literal["stop", "keep_latest"] = Field("stop", description="two rows of one record_id in a source without events")
     created_at: str | None = Field(None, description="column with the record's first day")

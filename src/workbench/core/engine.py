@@ -69,8 +69,13 @@ def _try_strptime(text: str, pattern: str) -> dt.timestamp:
     """Text by a strptime pattern, missing where it does not fit (DuckDB's own function)."""
 
 
+@ibis.udf.scalar.builtin(name="make_timestamp")
+def _clock(microseconds: int) -> dt.timestamp:
+    """Microseconds since 1970 -> the time a clock shows then (DuckDB's own function)."""
+
+
 NAIVE_FORMATS = ("excel_serial", "hours", "days")
-_EPOCHS = {"epoch_s": ("s", 1), "epoch_ms": ("ms", 1000), "epoch_us": ("us", 1_000_000)}
+_EPOCHS = {"epoch_s": 1, "epoch_ms": 1000, "epoch_us": 1_000_000}  # per second
 _ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:$|[T ]+(?:[01]?\d|2[0-3])\b)"  # the engine itself takes 24:00 for tomorrow
 _DAY = 86_400_000  # milliseconds
 
@@ -83,10 +88,11 @@ def parse_moment(column: ir.Column, pattern: str, zone: str, since: date | None 
     A clock time that a zone skips in spring is moved on by the skipped hour; one that it shows twice in autumn is the later one.
     """
     if pattern in _EPOCHS:
-        unit, per_second = _EPOCHS[pattern]
         number = (column.strip() if column.type().is_string() else column).try_cast("int64")
-        latest = LAST_SECOND * per_second
-        return utc_time(ibis.cases((number.between(-latest // 4, latest), number)).as_timestamp(unit), "UTC")
+        latest = LAST_SECOND * _EPOCHS[pattern]
+        return utc_time(
+            _clock(ibis.cases((number.between(-latest // 4, latest), number)) * (1_000_000 // _EPOCHS[pattern])), "UTC"
+        )
     if pattern in NAIVE_FORMATS and not column.type().is_temporal():
         return _in_zone(_counted_clock(column, pattern, since), zone)
     if not column.type().is_string():
@@ -96,9 +102,10 @@ def parse_moment(column: ir.Column, pattern: str, zone: str, since: date | None 
         clock = _try_strptime(text, pattern)
         return clock.cast(MOMENT) if "%z" in pattern else _in_zone(clock, zone)
     # A letter or sign after the hour is a zone: honoured if it can be read, else the value is no time.
-    absolute = text.re_search(r":.*[A-Za-z+-]")
+    absolute, upper = text.re_search(r":.*[A-Za-z+-]"), text.upper()
+    with_seconds = upper.re_replace(r"^(\S+[T ]\d\d:\d\d)( ?[A-Z+-])", r"\1:00\2").try_cast(MOMENT)
     clock = _in_zone(text.try_cast("timestamp"), zone)
-    return ibis.cases((~text.re_search(_ISO), None), (absolute, text.upper().try_cast(MOMENT)), else_=clock)
+    return ibis.cases((~text.re_search(_ISO), None), (absolute, ibis.coalesce(upper.try_cast(MOMENT), with_seconds)), else_=clock)
 
 
 def _in_zone(clock: ir.TimestampValue, zone: str) -> ir.TimestampValue:
@@ -119,6 +126,7 @@ def _counted_clock(column: ir.Column, pattern: str, since: date | None) -> ir.Ti
     return (((number * length).round() + (first - date(1970, 1, 1)).days * _DAY).cast("int64")).as_timestamp("ms")
 
 
+_MINUS = "\u2212"
 _BLANK = "\u00a0\u202f\u2009"  # blanks that are no spaces
 
 
@@ -131,7 +139,7 @@ def parse_number(column: ir.Column, decimal: str) -> ir.DecimalValue:
         return column.try_cast(MONEY)
     text = column.strip()
     grouped = text.re_search(rf"^[+-]?(?:{_grouped(decimal)})$")
-    digits = _plain(ibis.cases((grouped, _without_marks(text, decimal))), decimal)
+    digits = ibis.cases((grouped, _without_marks(text, decimal)), else_=text).replace(decimal, ".").try_cast(MONEY)
     return ibis.coalesce(_plain(text, decimal), digits)
 
 
@@ -139,18 +147,18 @@ def parse_money(column: ir.Column, decimal: str) -> ir.DecimalValue:
     """The same for amounts of money: $5, 5 EUR, (25.00), 5- and a typographic minus are read too."""
     if not column.type().is_string():
         return column.try_cast(MONEY)
-    text, mark, sign = column.strip(), _MARK, "[-+\u2212]"
+    text, mark, sign = column.strip(), _MARK, f"[-+{_MINUS}]"
     blank = rf"[\s{_BLANK}]*"
     number = rf"(?:\d+(?:[{decimal}]\d*)?|[{decimal}]\d+|{_grouped(decimal)})"
     forms = (
         rf"{sign}?{blank}{mark}?{blank}{number}{blank}{mark}?",
         rf"{mark}?{blank}{sign}{blank}{number}{blank}{mark}?",
-        rf"{mark}?{blank}{number}{blank}(?:[-\u2212]{blank}{mark}?|{mark}?{blank}[-\u2212])",
+        rf"{mark}?{blank}{number}{blank}(?:[-{_MINUS}]{blank}{mark}?|{mark}?{blank}[-{_MINUS}])",
         rf"{mark}?{blank}\({blank}{mark}?{blank}{number}{blank}{mark}?{blank}\){blank}{mark}?",
     )
     sound = text.re_search(rf"^(?:{'|'.join(forms)})$")
-    digits = _plain(ibis.cases((sound, _without_marks(text, decimal))), decimal)
-    signed = ibis.cases((text.re_search("[(\u2212-]"), -digits.abs()), else_=digits).cast(MONEY)
+    digits = ibis.cases((sound, _without_marks(text, decimal)), else_=text).replace(decimal, ".").try_cast(MONEY)
+    signed = ibis.cases((text.re_search(f"[({_MINUS}-]"), -digits.abs()), else_=digits).cast(MONEY)
     return ibis.coalesce(_plain(text, decimal), signed)
 
 
@@ -172,7 +180,7 @@ _MARK = r"(?:[A-Z]{3}|[$€£¥])"
 
 def _grouped(decimal: str) -> str:
     """A pattern of digits in groups of three, with one kind of mark between them."""
-    marks = (r"\." if decimal == "," else ",", "['\u2019]", f"[ {_BLANK}]")
+    marks = (r"\." if decimal == "," else ",", "['’]", f"[ {_BLANK}]")
     return "|".join(rf"\d{{1,3}}(?:{mark}\d{{3}})+(?:[{decimal}]\d+)?" for mark in marks)
 
 
@@ -185,6 +193,12 @@ def _plain(text: ir.StringValue, decimal: str) -> ir.DecimalValue:
     if decimal == ",":
         return ibis.cases((~text.contains("."), text.replace(",", ".").try_cast(MONEY)))
     return text.try_cast(MONEY)
+
+
+def stage(table: ir.Table) -> ir.Table:
+    """The same expression with its columns computed once, however often later steps use them."""
+    con = table.get_backend()
+    return con.sql(con.compile(table), schema=table.schema())
 
 
 def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:

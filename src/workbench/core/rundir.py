@@ -147,6 +147,8 @@ class Run:
                 f"{self.path}: stage {missing[0]} is not done, {stage} builds on it.",
                 fix=f"run notebook {notebook_name(missing[0])} first, or `workbench run --resume --run-id {self.path.name}`",
             )
+        if any(self.stage_done(s) for s in STAGES[: STAGES.index(stage)]):
+            self.check_packages()
         if os.environ.get(HELD_BY_RUNNER) != str(self.path) and self._lock is None:
             self._lock = self.lock()
         self._stage, self._started, self._tables, self._metrics = stage, time.perf_counter(), {}, {}
@@ -166,6 +168,19 @@ class Run:
         if self._lock is not None:
             self._lock.release(force=True)
             self._lock = None
+
+    def check_packages(self) -> list[str]:
+        """Packages that are another version than the run's earlier stages used, in words; EnvironmentFault where one is incompatible."""
+        now, then = _packages(), self.manifest["packages"]
+        other = [(name, then[name], version) for name, version in now.items() if then.get(name, version) != version]
+        told = [f"{name} {was} -> {version}" for name, was, version in other]
+        if major := [f"{name} {was} -> {version}" for name, was, version in other if _major(was) != _major(version)]:
+            raise EnvironmentFault(
+                f"{self.path} was begun with other packages: {', '.join(major)}.",
+                "Stages computed by incompatible versions would be mixed.",
+                "install the versions of requirements.lock (make clean, then make run), or start a new run",
+            )
+        return told
 
     def settings(self, stage: str) -> Any:
         """The stage's settings of this run."""
@@ -314,6 +329,12 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _packages() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in RECORDED_PACKAGES}
+
+
+def _major(version: str) -> tuple[str, ...]:
+    """What may not differ: the first number, or the first two of a 0.x version."""
+    parts = version.split(".")
+    return tuple(parts[:2] if parts[0] == "0" else parts[:1])
 
 
 def _now() -> str:

@@ -6,12 +6,12 @@ import ibis
 import ibis.expr.types as ir
 
 from workbench.core.engine import count_rows, fetch
+from workbench.core.event_types import CONTRACTS, NOT_OWN_ACTIONS, PURCHASES
 from workbench.features.affinity import share_feature
 from workbench.features.catalog import Feature
 from workbench.features.purchases import shrunk_shares
 from workbench.features.window import Window
 
-PURCHASES = ("order", "return")
 WORDS = {
     "email_open": ("open e-mails", "e-mails opened", "channel"),
     "email_click": ("click in e-mails", "clicks in e-mails", "channel"),
@@ -26,6 +26,12 @@ WORDS = {
     "list_add": ("keep a shopping list in the app", "shopping-list entries", "channel"),
     "social": ("engage on social media", "social interactions", "channel"),
     "ticket": ("contact service", "service contacts", "service"),
+    "feature_use": ("use many features of the product", "feature uses", "product"),
+    "export": ("export data from the product", "exports", "product"),
+    "api_call": ("connect the product to other systems", "calls by other systems", "product"),
+    "admin_action": ("administer the product actively", "administration", "service"),
+    "webinar_registration": ("register for webinars", "webinar registrations", "content"),
+    "webinar_attendance": ("attend webinars", "webinars attended", "content"),
 }
 CHANNELS = {
     "store": "store",
@@ -35,8 +41,11 @@ CHANNELS = {
     "coupon": "coupon",
     "phone": "phone",
     "e-mail": "service e-mail",
+    "product": "product",
+    "sales": "sales team",
+    "invoice": "invoice",
+    "contract": "contract",
 }
-NOT_OWN_ACTIONS = ("campaign_sent", "email_sent", "email_delivered", "email_bounce", "ad_spend", "survey", "return")
 EMAIL_RATES = (
     Feature("email_open_rate", "engagement", "share", "opens by people over e-mails delivered, shrunk", "open most e-mails", "leave e-mails unopened", "channel", "e-mail open rate"),
     Feature("email_click_rate", "engagement", "share", "clicks over e-mails delivered, shrunk", "click often in e-mails", "rarely click in e-mails", "channel", "e-mail click rate"),
@@ -125,5 +134,15 @@ def channel_features(events: ir.Table, window: Window, channels: tuple[str, ...]
 
 
 def _counted(types: list[str]) -> list[str]:
-    skipped = {*PURCHASES, "survey", "email_sent", "email_delivered", "email_bounce", "email_unsubscribe", "login", "ad_spend"}
+    skipped = {
+        *PURCHASES,
+        "survey",
+        "email_sent",
+        "email_delivered",
+        "email_bounce",
+        "email_unsubscribe",
+        "login",
+        "ad_spend",
+        *CONTRACTS,
+    }
     return [t for t in types if t not in skipped]

@@ -181,3 +181,40 @@ def _reason(fault: BaseException, url: Any) -> str:
     lines = str(getattr(fault, "orig", None) or fault).strip().splitlines() or [type(fault).__name__]
     reason = lines[0][:200]
     return reason.replace(str(url.password), "***") if url.password else reason
+
+
+def sample_tables(address: str, most: int) -> Iterator[tuple[str, list[str], list]]:
+    """An address -> (table or view, its columns, at most so many rows as text: the first, and as many from the middle)."""
+    import sqlalchemy as sa
+
+    url = resolve_url("", address)
+    try:
+        server = _connect("", url)
+        with server.connect() as connection:
+            look = sa.inspect(connection)
+            for name in sorted(_tables(look, None)):
+                columns = [c["name"] for c in look.get_columns(name)]
+                table = sa.table(name, *(sa.column(c) for c in columns))
+                chosen = sa.select(*[sa.cast(table.c[c], sa.Text).label(f"c{n}") for n, c in enumerate(columns)]).select_from(
+                    table
+                )
+                count = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                rows = list(connection.execute(chosen.limit(most)))
+                if count > 2 * most:
+                    rows += connection.execute(chosen.limit(most // 3).offset(count // 2))
+                yield name, columns, rows
+            connection.rollback()
+        server.dispose()
+    except (sa.exc.SQLAlchemyError, UnicodeError) as fault:
+        raise InputError(
+            f"the database cannot be read: {_reason(fault, url)}",
+            "Nothing was written.",
+            "check its address, and that it may be reached",
+        ) from None
+
+
+def shown_url(address: str) -> str:
+    """An address for readers: without its password."""
+    import sqlalchemy as sa
+
+    return address if address.startswith("env:") else sa.engine.make_url(address).render_as_string(hide_password=True)

@@ -12,42 +12,64 @@ import pyarrow as pa
 
 from workbench.core import engine
 from workbench.core.config import ChannelColumn, Config, Events, Match, TypeColumn
+from workbench.core.errors import InputError
+from workbench.ingest import values
 from workbench.ingest.sources import SourceTable
+from workbench.ingest.stops import check_events
 
 TEXTS = ("order_id", "item", "category", "subcategory", "campaign_id", "topic")
-AMOUNTS = ("quantity", "amount", "cost")
+NUMBERS = ("quantity", "amount", "discount", "cost", "score")
+MONEY = ("amount", "discount", "cost")
 ORDER = (
     "customer_id", "occurred_at", "source", "channel", "event_type", "order_id", "item", "category", "subcategory", "quantity",
-    "amount", "discount", "cost", "campaign_id", "topic", "score", "own_brand", "machine",
+    "amount", "discount", "cost", "campaign_id", "topic", "score", "own_brand", "machine", "duration_hours",
 )  # fmt: skip
+AT, ENDS, KIND = "_workbench_at", "_workbench_ends", "_workbench_kind"
+Faults = list[tuple[ir.BooleanValue, str, str]]  # where it is so, the column, the reason
 
 
-def declared_events(opened: SourceTable, zone: str) -> list[ir.Table]:
-    """One source -> one expression per declaration: the canonical columns without customer_id, plus raw_id, source_row, fault.
+def read_events(con: Any, sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
+    """Every source's events, converted once and kept on the engine; raises InputError for what no row may decide.
 
-    fault names the first column whose value could not be converted; such rows go to quarantine.
+    That is: times without a zone, currencies without a rate, two decimal marks in one column, nothing before as_of.
     """
-    return [_canonical(opened, events, zone) for events in opened.source.events]
+    events = engine.materialize(con, all_events(sources, config), "all_events")
+    check_events(sources, events, config)
+    return events
 
 
 def all_events(sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
     """Every source's events under one another."""
-    parts = [part for opened in sources.values() for part in declared_events(opened, config.company.zone)]
+    parts = [part for opened in sources.values() for part in declared_events(opened, config)]
+    if not parts:
+        raise InputError(
+            "no source declares events.", "Without what customers did there is nothing to describe.", "add events to a source"
+        )
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def declared_events(opened: SourceTable, config: Config) -> list[ir.Table]:
+    """One source -> one expression per declaration: the canonical columns without customer_id, plus raw_id and four more.
+
+    fault and reason: the first column whose value could not be used, and why; such rows go to quarantine. A repeat of an event has
+    a reason and no fault. source_row, source_file (only with a reason): where the row stands.
+    """
+    return [_canonical(opened, events, config) for events in opened.source.events]
 
 
 def tie_to_customers(con: Any, events: ir.Table, records: pd.DataFrame, identities: pd.DataFrame) -> ir.Table:
     """Sound events -> the events table: each with its record's customer_id, in one fixed order.
 
-    records: source, record_id, raw_id; identities: source, record_id, customer_id.
+    records: source, record_id, raw_id; identities: source, record_id, customer_id. Rows in one order whatever the files' own.
     """
     known = records.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
     owners = engine.as_table(
         con, pa.Table.from_pandas(known[["source", "raw_id", "customer_id"]], preserve_index=False), "owners"
     )
-    sound = events.filter(events.fault.isnull())
-    tied = sound.left_join(owners, ["source", "raw_id"])
-    return tied.select(*ORDER).order_by(list(ORDER))
+    sound = events.filter(events.reason.isnull())
+    tied = sound.left_join(owners, ["source", "raw_id"]).select(*ORDER)
+    # Rows that are alike but in something are told apart by a hash of the whole row: sorting by 19 columns would cost more.
+    return tied.order_by([tied.customer_id, tied.occurred_at, ibis.struct({name: tied[name] for name in ORDER}).hash()])
 
 
 def add_costs(con: Any, events: ir.Table, sources: Mapping[str, SourceTable]) -> ir.Table:
@@ -64,9 +86,10 @@ def add_costs(con: Any, events: ir.Table, sources: Mapping[str, SourceTable]) ->
 
 
 def quarantined(events: ir.Table) -> pd.DataFrame:
-    """Events with a fault -> frame: source, source_row, column (no values: they may be personal)."""
-    bad = events.filter(events.fault.notnull()).select("source", "source_row", column=events.fault)
-    return engine.fetch(bad.order_by(["source", "source_row", "column"]))
+    """Events with a fault -> frame: source, file, row, column, reason (no values: they may be personal); sorted."""
+    bad = events.filter(events.fault.notnull())
+    bad = bad.select("source", file=bad.source_file, row=bad.source_row, column=bad.fault, reason=bad.reason)
+    return engine.fetch(bad.order_by(list(bad.columns)))
 
 
 def count_events(events: ir.Table) -> pd.DataFrame:
@@ -93,36 +116,156 @@ def _rates(opened: SourceTable) -> ir.Table:
     return table.select(priced_item=table[costs.item].cast("string").strip(), rate=number)
 
 
-def _canonical(opened: SourceTable, declared: Events, zone: str) -> ir.Table:
-    table, source = opened.table, opened.source
+def _canonical(opened: SourceTable, declared: Events, config: Config) -> ir.Table:
+    zone = values.zone_of(declared.zone, config)
+    currency = values.currency_of(opened, declared, config.company)
+    table = _computed(opened, declared, config, zone)
+    marks = {column: table[mark] for column, mark in _marks(table, declared).items()}
+    codes = {column: currency.code(table, marks.get(column)) for _, column in _number_columns(declared)}
+    numbers = {name: _number(table, declared, name, currency, codes) for name in NUMBERS}
+    raw_id = engine.parse_code(table[opened.source.record_id]) if opened.source.record_id else ibis.null("string")
+    faults = _time_faults(table, declared, config, zone) + _number_faults(table, declared, currency, codes, marks, numbers)
+    if opened.source.record_id:
+        faults = [(raw_id.isnull(), opened.source.record_id, values.NO_RECORD), *faults]
+    kind, texts = _kind_of(table, declared, numbers["amount"]), {n: _text(table, getattr(declared, n)) for n in TEXTS}
+    texts["order_id"] = _order_id(table, declared, kind, texts["order_id"])
+    row = table.select(
+        source=ibis.literal(opened.name), raw_id=raw_id, source_row=table[engine.ROW].cast("int64"), source_file=table[engine.FILE],
+        occurred_at=ibis.cases((~values.placeholder(table[AT], zone), table[AT])),
+        channel=_channel(table, declared, opened.source.kind), event_type=kind, **texts, **numbers,
+        own_brand=_flag(table, declared.own_brand), machine=_flag(table, declared.machine),
+        duration_hours=_hours(table, declared, zone), event_id=_text(table, declared.event_id),
+        fault=_first_of(faults, 1), reason=_first_of(faults, 2),
+    )  # fmt: skip
+    return _without_repeats(engine.stage(row), declared)
+
+
+def _computed(opened: SourceTable, declared: Events, config: Config, zone: str) -> ir.Table:
+    """The rows of a declaration with every cell that costs something to convert converted once."""
+    table, decimal = opened.table, opened.source.decimal
+    if not zone and values.is_naive(table[declared.at], declared.at_format):
+        raise values.naive_times(opened.name, declared.at, f"all {opened.rows:,} rows")
     if declared.where:
         table = table.filter(_matches(table, declared.where))
-    moment = engine.parse_moment(table[declared.at], declared.at_format, declared.zone or zone)
-    kind = _event_type(table, declared.type)
-    numbers = {name: (getattr(declared, name),) if getattr(declared, name) else () for name in AMOUNTS}
-    numbers["discount"] = (declared.discount,) if isinstance(declared.discount, str) else tuple(declared.discount or ())
-    numbers["score"] = (declared.score,) if declared.score else ()
-    faults = [(moment.isnull(), declared.at)]
-    values = {}
-    for name, columns in numbers.items():
-        parsed = [engine.parse_number(table[c], source.decimal) for c in columns]
-        faults += [(p.isnull() & _filled(table[c]), c) for p, c in zip(parsed, columns, strict=True)]
-        values[name] = _total(parsed)
-    values["score"] = values["score"].cast("float64")
-    raw_id = table[source.record_id].cast("string").strip().nullif("") if source.record_id else ibis.null("string")
-    if source.record_id:
-        faults.append((raw_id.isnull(), source.record_id))
-    texts = {name: _text(table, getattr(declared, name)) for name in TEXTS}
-    # Order lines without a number belong together when they happened at one moment.
-    numbered = kind.notin(["order", "return"]) | texts["order_id"].notnull()
-    texts["order_id"] = ibis.cases((numbered, texts["order_id"]), else_=moment.cast("string"))
-    return table.filter(kind.notnull()).select(
-        source=ibis.literal(opened.name), raw_id=raw_id, source_row=table[engine.ROW].cast("int64"), occurred_at=moment,
-        channel=_channel(table, declared, source.kind), event_type=kind,
-        **texts, **values,
-        own_brand=_flag(table, declared.own_brand), machine=_flag(table, declared.machine),
-        fault=ibis.cases(*[(bad, ibis.literal(column)) for bad, column in faults], else_=ibis.null("string")),
-    )  # fmt: skip
+    times = {AT: declared.at, **({ENDS: declared.ends_at} if declared.ends_at else {})}
+    made = {n: engine.parse_moment(table[c], declared.at_format, zone, declared.since) for n, c in times.items()}
+    for name, column in _number_columns(declared):
+        parse = engine.parse_money if name in MONEY else engine.parse_number
+        made[_parsed(name, column)] = parse(table[column], decimal)
+    for column, mark in _marks(table, declared).items():
+        made[mark] = ibis.cases((engine.parse_number(table[column], decimal).isnull(), engine.currency_mark(table[column])))
+    table = table.mutate(**made, **{KIND: _event_type(table, declared.type)})
+    return engine.stage(table.filter(table[KIND].notnull()) if isinstance(declared.type, TypeColumn) else table)
+
+
+def _number_columns(declared: Events) -> list[tuple[str, str]]:
+    """(our name, column) of every number of a declaration; several columns add up to one discount."""
+    named = [(name, getattr(declared, name)) for name in NUMBERS]
+    return [(n, c) for n, columns in named for c in ((columns,) if isinstance(columns, str) else columns or ())]
+
+
+def _parsed(name: str, column: str) -> str:
+    return f"_workbench_{name}_{column}"
+
+
+def _marks(table: ir.Table, declared: Events) -> dict[str, str]:
+    """Column of amounts written as text -> our column with the currency mark beside each."""
+    return {c: f"_workbench_mark_{c}" for name, c in _number_columns(declared) if name in MONEY and table[c].type().is_string()}
+
+
+def _number(
+    table: ir.Table, declared: Events, name: str, currency: values.Currency, codes: Mapping[str, ir.StringValue | None]
+) -> ir.Value:
+    """One of NUMBERS: money in the company's currency, several columns added up, a score as a plain number."""
+    parsed = [(table[_parsed(n, c)], codes[c]) for n, c in _number_columns(declared) if n == name]
+    if name in MONEY:
+        return _total([currency.convert(amount, code) for amount, code in parsed])
+    total = _total([number for number, _ in parsed])
+    return total.cast("float64") if name == "score" else total
+
+
+def _kinds(declared: Events) -> tuple[str, ...]:
+    return tuple(declared.type.values.values()) if isinstance(declared.type, TypeColumn) else (declared.type,)
+
+
+def _kind_of(table: ir.Table, declared: Events, amount: ir.DecimalValue) -> ir.StringValue:
+    """The event type; an order line with a negative amount is a return."""
+    if not declared.amount or "order" not in _kinds(declared):
+        return table[KIND]
+    return ibis.cases(((table[KIND] == "order") & (amount < 0), ibis.literal("return")), else_=table[KIND])
+
+
+def _order_id(table: ir.Table, declared: Events, kind: ir.StringValue, given: ir.StringValue) -> ir.StringValue:
+    """Order lines without a number belong together when they happened at one moment."""
+    if not {"order", "return"} & set(_kinds(declared)):
+        return given
+    moment = table[AT].cast("string")
+    return ibis.coalesce(given, ibis.cases((kind.isin(["order", "return"]), moment)))
+
+
+def _hours(table: ir.Table, declared: Events, zone: str) -> ir.FloatingValue:
+    """How long an event lasted; missing where it has not ended."""
+    if not declared.ends_at:
+        return ibis.null("float64")
+    ends = ibis.cases((~values.placeholder(table[ENDS], zone), table[ENDS]))
+    return (ends.epoch_seconds() - table[AT].epoch_seconds()).cast("float64") / 3600
+
+
+def _time_faults(table: ir.Table, declared: Events, config: Config, zone: str) -> Faults:
+    at, found = table[AT], []
+    for name, column in ((AT, declared.at), (ENDS, declared.ends_at)):
+        if not column:
+            continue
+        unread = table[name].isnull() & values.filled(table[column])
+        if not zone and table[column].type().is_string():
+            elsewhere = engine.parse_moment(table[column], declared.at_format, "UTC", declared.since)
+            found.append((unread & elsewhere.notnull(), column, values.NAIVE))
+        found.append((unread, column, values.NOT_A_TIME))
+    found += [
+        (at.isnull(), declared.at, values.NO_TIME),
+        (values.placeholder(at, zone), declared.at, values.PLACEHOLDER),
+        (values.is_after(at, values.latest_moment(config)), declared.at, values.AFTER),
+    ]
+    if declared.ends_at:
+        found.append((table[ENDS] < at, declared.ends_at, values.ENDS_EARLY))
+    return found
+
+
+def _number_faults(
+    table: ir.Table,
+    declared: Events,
+    currency: values.Currency,
+    codes: Mapping[str, ir.StringValue | None],
+    marks: Mapping[str, ir.StringValue],
+    numbers: Mapping[str, ir.Value],
+) -> Faults:
+    found: Faults = []
+    for name, column in _number_columns(declared):
+        number, code = table[_parsed(name, column)], codes[column]
+        found.append((number.isnull() & values.filled(table[column]), column, values.NOT_A_NUMBER))
+        if name in MONEY and code is not None:
+            if declared.currency and column in marks:
+                found.append((currency.clashes(code, marks[column]), column, values.TWO_CURRENCIES))
+            found.append((number.notnull() & currency.is_unrated(code), declared.currency or column, values.UNRATED))
+    if declared.score_range:
+        found.append((~numbers["score"].between(*declared.score_range), declared.score, values.OUTSIDE))
+    return found
+
+
+def _first_of(faults: Faults, part: int) -> ir.StringValue:
+    return ibis.cases(*[(fault[0], ibis.literal(fault[part])) for fault in faults], else_=ibis.null("string"))
+
+
+def _without_repeats(row: ir.Table, declared: Events) -> ir.Table:
+    """Of events with one event_id the first sound one stays as it is; the others get REPEAT as their reason."""
+    if declared.event_id:
+        place = ibis.row_number().over(
+            ibis.window(group_by=row.event_id, order_by=[row.reason.notnull(), row.source_file, row.source_row])
+        )
+        row = row.mutate(place=place)
+        is_repeat = row.event_id.notnull() & row.reason.isnull() & (row.place > 0)
+        row = row.mutate(reason=ibis.cases((is_repeat, ibis.literal(values.REPEAT)), else_=row.reason)).drop("place")
+    return row.mutate(source_file=ibis.cases((row.reason.notnull(), row.source_file))).drop("event_id")
 
 
 def _event_type(table: ir.Table, declared: str | TypeColumn) -> ir.StringValue:
@@ -149,11 +292,9 @@ def _flag(table: ir.Table, match: Match | None) -> ir.BooleanValue:
 
 
 def _text(table: ir.Table, column: str | None) -> ir.StringValue:
-    return table[column].cast("string").strip().nullif("") if column else ibis.null("string")
-
-
-def _filled(column: ir.Column) -> ir.BooleanValue:
-    return column.cast("string").strip().nullif("").notnull()
+    if not column:
+        return ibis.null("string")
+    return table[column].strip().nullif("") if table[column].type().is_string() else table[column].cast("string")
 
 
 def _total(parsed: list[ir.DecimalValue]) -> ir.Value:

@@ -17,7 +17,8 @@ from workbench.core.engine import connect
 from workbench.core.errors import InputError
 
 ITERATIONS = 100
-U_PAIRS = 2_000_000
+U_PAIRS, EM_PAIRS = 1_000_000, 300_000  # enough for shares of a few in a thousand
+PAIRS_PER_RECORD, FEW_PAIRS = 3, 30_000  # a rule may give so many pairs before its narrow form is taken
 MIN_VALUES = 50  # a column with fewer values teaches the model nothing
 CROWD_SHARE, CROWD_SIZE = 0.02, 100  # a birth date on more records than both says nothing about anybody
 RECALL_OF_SURE_RULES = 0.7  # assumed share of true pairs that agree in full on name and birth date or the like
@@ -97,14 +98,13 @@ def compare_records(people: pd.DataFrame, settings: Identity, machine: Engine, s
     blocking = plan_blocking(known, settings.max_pairs)
     if blocking.empty:
         return Likeness(notes=["No two records share a name, a date or an address.", ONLY_EXACT])
-    # Sums of floating numbers depend on the order of threads, and so would the weights: one thread.
     with _quiet():
-        return _compare(machine.model_copy(update={"threads": 1}), known, facts, blocking, seed)
+        return _compare(machine, known, facts, blocking, seed)
 
 
 def plan_blocking(known: pd.DataFrame, max_pairs: int) -> pd.DataFrame:
     """-> rule (names joined by +), pairs; counted before anything is compared. The narrow form of a rule stands in for a wide
-    one with more than its part of the pairs; InputError with the fullest values where that is not enough.
+    one that gives too many pairs for the number of records; InputError with the fullest values where that is not enough.
     """
     usable = [(wide, narrow) for wide, narrow in _rules(known) if set(narrow) <= set(known.columns)]
     usable += [
@@ -112,7 +112,7 @@ def plan_blocking(known: pd.DataFrame, max_pairs: int) -> pd.DataFrame:
         for wide, narrow in _rules(known)
         if set(wide) <= set(known.columns) and not set(narrow) <= set(known.columns)
     ]
-    part = max_pairs / max(len(usable), 1)
+    part = min(max_pairs / max(len(usable), 1), max(PAIRS_PER_RECORD * len(known), FEW_PAIRS))
     chosen = []
     for wide, narrow in usable:
         pairs = _count_pairs(known, wide)
@@ -176,7 +176,8 @@ def _comparable(people: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _compare(machine: Engine, known: pd.DataFrame, facts: list[str], blocking: pd.DataFrame, seed: int) -> Likeness:
     from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
-    con = connect(machine).con
+    con, threads = connect(machine).con, machine.threads
+    con.execute("SET threads = 1")  # sums of floating numbers depend on the order of threads, and so would the weights
     rules = [block_on(*rule.split(" + ")) for rule in blocking.rule if set(rule.split(" + ")) <= set(known.columns)]
     settings = SettingsCreator(
         link_type="dedupe_only", comparisons=[_comparison(fact, known) for fact in facts], blocking_rules_to_generate_predictions=rules,
@@ -194,6 +195,7 @@ def _compare(machine: Engine, known: pd.DataFrame, facts: list[str], blocking: p
     model = describe_model(linker)
     if senseless := _senseless(model):
         return Likeness(blocking=blocking, model=model, notes=[*notes, senseless, ONLY_EXACT])
+    con.execute(f"SET threads = {threads}")  # pairs are weighed one by one
     scored = linker.inference.predict(threshold_match_probability=REVIEW_PROBABILITY, warning_mode="never")
     found = con.execute(f"FROM {scored.physical_name}{_unless_someone_else(facts)}").to_arrow_table().to_pandas()
     pairs = _named(found, known, taught)
@@ -279,7 +281,7 @@ def _train(linker: Any, known: pd.DataFrame, seed: int) -> tuple[set[str], list[
         place = f"Training on pairs that share {' + '.join(rule)}"
         try:
             session = training.estimate_parameters_using_expectation_maximisation(
-                block_on(*rule), estimate_without_term_frequencies=True, max_pairs=U_PAIRS
+                block_on(*rule), estimate_without_term_frequencies=True, max_pairs=EM_PAIRS
             )
         except (EMTrainingException, ValueError):
             notes.append(f"{place} collapsed: they are too few or all alike.")

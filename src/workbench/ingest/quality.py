@@ -9,33 +9,51 @@ import pandas as pd
 
 from workbench.core.engine import fetch_row
 from workbench.core.errors import InputError
+from workbench.ingest.quarantine import advice, count_rows
 from workbench.ingest.sources import SourceTable
+from workbench.ingest.values import AFTER
 
 
-def check_rejects(sources: Mapping[str, SourceTable], quarantine: pd.DataFrame, limit: float) -> pd.DataFrame:
-    """-> frame: source, rows, accepted, quarantined, share (rows = accepted + quarantined); InputError above the limit."""
-    # Lines that were no rows are counted in the file's lines, the others in its rows: line 5 is not row 5.
-    reasons = {fault.reason for s in sources.values() for fault in s.faults}
-    apart = quarantine.assign(is_line=quarantine.column.isin(reasons))
-    bad = apart.drop_duplicates(["source", "source_row", "is_line"]).groupby("source").size()
+def check_rejects(sources: Mapping[str, SourceTable], aside: pd.DataFrame, limit: float) -> pd.DataFrame:
+    """-> frame: source, rows, accepted, quarantined, share (rows = accepted + quarantined); InputError above the limit.
+
+    sources: as read_sources opened them; aside: source, file, row, column, reason.
+    """
     rows = pd.DataFrame({"source": list(sources), "rows": [s.rows for s in sources.values()]})
-    rows["quarantined"] = rows.source.map(bad).fillna(0).astype(int)
+    rows["quarantined"] = rows.source.map(count_rows(aside)).fillna(0).astype(int)
     rows["accepted"] = rows.rows - rows.quarantined
-    rows["share"] = rows.quarantined / rows.rows
+    rows["share"] = (rows.quarantined / rows.rows).fillna(0.0)
     over = rows[rows.share > limit]
     if len(over):
-        lines = []
-        for source, group in quarantine[quarantine.source.isin(over.source)].groupby("source"):
-            columns = ", ".join(f'"{c}" ({n:,})' for c, n in group.column.value_counts().head(3).items())
-            first = ", ".join(str(r) for r in group.source_row.head(3))
-            share = float(over.share[over.source == source].iloc[0])
-            lines.append(f'source "{source}": {share:.1%} of the rows cannot be read (column {columns}; first rows {first}).')
-        raise InputError(
-            "\n".join(lines),
-            f"More than ingest.max_reject_share = {limit:.1%} is missing, so results would mislead.",
-            "correct the column map (formats, zone, decimal) or the export; to go on regardless raise ingest.max_reject_share",
-        )
+        raise _too_many(sources, aside[aside.source.isin(over.source)], over.set_index("source"), limit)
     return rows[["source", "rows", "accepted", "quarantined", "share"]]
+
+
+def _too_many(sources: Mapping[str, SourceTable], aside: pd.DataFrame, over: pd.DataFrame, limit: float) -> InputError:
+    """The refusal of sources with too many unreadable rows; the fix by the shapes of the cells that fail."""
+    lines, fixes = [], []
+    for source, group in aside.groupby("source"):
+        causes = [
+            f'{n:,} rows: column "{c}" {r}' if c else f"{n:,} lines: {r}"
+            for (c, r), n in group[["column", "reason"]].value_counts().head(3).items()
+        ]
+        first = ", ".join(str(row) for row in group.row.head(3))
+        lines.append(
+            f'source "{source}": {over.share[source]:.1%} of the rows cannot be used ({"; ".join(causes)}; first rows {first}).'
+        )
+        fixes += advice(sources[source], group)
+        if AFTER in set(group.reason):
+            fixes.append("events after data_until: set data_until to the day the exports were made, where as_of lies before it")
+    return InputError(
+        "\n".join(lines),
+        f"More than ingest.max_reject_share = {limit:.1%} is missing, so results would mislead.",
+        "\n".join(
+            [
+                *(fixes[:4] or ["correct the column map (formats, zone, decimal, missing) or the export"]),
+                "or, to go on regardless, raise ingest.max_reject_share",
+            ]
+        ),
+    )
 
 
 def quality_table(

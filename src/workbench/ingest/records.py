@@ -12,10 +12,13 @@ import pandas as pd
 
 from workbench.core import engine
 from workbench.core.config import IDENTIFIERS, PERSONAL, Config, Source
-from workbench.ingest.sources import SourceTable
+from workbench.ingest.sources import PERSON_KINDS, SourceTable
 from workbench.ingest.standardize import split_full_name, standardize
+from workbench.ingest.values import created_moment, event_moment
 
+ACCOUNT_KINDS = ("crm", "finance", "loyalty", "pos", "marketing_automation")
 NAMED_BY_PERSON = ("email", "phone", "handle")
+CODES = ("customer_number", "loyalty_id", "account_number")
 COMPARED = (
     "given_name",
     "family_name",
@@ -44,8 +47,8 @@ def seen_at(opened: SourceTable, zone: str) -> ir.Value:
     """When the row saw its record: created_at where declared, else the event's time, else always."""
     source, table = opened.source, opened.table
     if source.created_at:
-        return engine.parse_moment(table[source.created_at], "iso", zone)
-    moments = [engine.parse_moment(table[e.at], e.at_format, e.zone or zone) for e in source.events]
+        return created_moment(opened, zone)
+    moments = [event_moment(table, e, e.zone or zone) for e in source.events]
     return ibis.coalesce(*moments) if moments else ibis.null(engine.MOMENT)
 
 
@@ -73,8 +76,10 @@ def _rows_of(opened: SourceTable, config: Config) -> pd.DataFrame:
     """Distinct (record, identifiers) of a source with the first moment each was seen; grouped on the engine."""
     table, source = opened.table, opened.source
     chosen = {kind: table[column].cast("string") for kind, column in source.identity.items() if kind in IDENTIFIERS}
-    raw_id = table[source.record_id].cast("string").strip()
-    plain = table.select(raw_id=raw_id.nullif(""), seen_at=seen_at(opened, config.company.zone), **chosen)
+    chosen |= {kind: engine.parse_code(table[source.identity[kind]]) for kind in chosen if kind in CODES}
+    plain = table.select(
+        raw_id=engine.parse_code(table[source.record_id]), seen_at=seen_at(opened, config.company.zone), **chosen
+    )
     plain = plain.filter(plain.raw_id.notnull())
     frame = engine.fetch(plain.group_by("raw_id", *chosen).agg(seen_at=plain.seen_at.min()))
     return frame.assign(source=opened.name)
@@ -101,9 +106,10 @@ def _identifiers_of(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     return both.groupby(columns, dropna=False, as_index=False).seen_at.min()
 
 
-def collect_people(sources: Mapping[str, SourceTable], config: Config, key: bytes) -> pd.DataFrame:
+def collect_people(sources: Mapping[str, SourceTable], identifiers: pd.DataFrame, config: Config, key: bytes) -> pd.DataFrame:
     """What records say of who somebody is, for comparing -> source, record_id + standard spellings of personal attributes.
 
+    identifiers: as `collect_records` gives them; e-mail, phone and domain are taken from there.
     One row per record that has any of them; the first value in the alphabet where a record has several. Sorted. Personal: it
     is never written. house_number is taken from the street where it has no column of its own.
     """
@@ -112,7 +118,18 @@ def collect_people(sources: Mapping[str, SourceTable], config: Config, key: byte
     if not parts:
         return pd.DataFrame(columns=["source", "record_id"], dtype="str")
     people = pd.concat(parts, ignore_index=True)
+    for kind in [kind for kind in kinds if kind in IDENTIFIERS]:
+        known = identifiers[identifiers.identifier == kind].dropna(subset=["value"]).sort_values(["source", "record_id", "value"])
+        first = known.drop_duplicates(["source", "record_id"]).rename(columns={"value": kind})
+        people = people.merge(first[["source", "record_id", kind]], on=["source", "record_id"], how="left")
     return people.sort_values(["source", "record_id"], ignore_index=True)
+
+
+def customer_sources(config: Config) -> list[str]:
+    """Sources that know customers: people who left their name or card (b2c), organisations (b2b); not cookies or devices."""
+    if config.company.kind == "b2b":
+        return [n for n, s in config.sources.items() if s.record_is == "customer" and s.kind in ACCOUNT_KINDS]
+    return [n for n, s in config.sources.items() if s.kind in PERSON_KINDS]
 
 
 def counted_sources(config: Config) -> list[str]:
@@ -133,8 +150,10 @@ def _describes(source: Source, kinds: tuple[str, ...]) -> bool:
 
 def _people_of(opened: SourceTable, config: Config, key: bytes, kinds: tuple[str, ...]) -> pd.DataFrame:
     source, table = opened.source, opened.table
-    columns = {kind: table[column].cast("string") for kind, column in source.identity.items() if kind in kinds}
-    frame = engine.fetch(table.select(raw_id=table[source.record_id].cast("string").strip().nullif(""), **columns).distinct())
+    columns = {
+        kind: table[column].cast("string") for kind, column in source.identity.items() if kind in kinds and kind in PERSONAL
+    }
+    frame = engine.fetch(table.select(raw_id=engine.parse_code(table[source.record_id]), **columns).distinct())
     frame = frame.dropna(subset=["raw_id"])
     if "full_name" in frame:
         frame = frame.assign(**split_full_name(frame.pop("full_name")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 import unicodedata
 
@@ -38,18 +39,29 @@ LETTERS = str.maketrans(
 )
 NO_NAMES = {"", "unknown", "n a", "anonymous"}  # people are called Null and None, so those words are names
 PLACEHOLDER_DAYS = {(1970, 1, 1)}  # day 0 of many systems; what lies before 1901 counts as a placeholder too
+PLAIN_LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")  # RFC 5322 dot-atom
 PLACEHOLDER_DIGITS = re.compile(r"^(\d)\1{6,}$|^0*123456789?0?$")
 
 
 def standardize_email(raw: str | None) -> str | None:
     """' Ann@Example.COM ' -> 'ann@example.com'; None for what is no address or a placeholder. Idempotent."""
+    text = unicodedata.normalize("NFKC", raw).strip().lower() if isinstance(raw, str) else ""
+    local, at, domain = text.partition("@")
+    if not at or local in PLACEHOLDER_MAILBOXES:
+        return None
+    if not (PLAIN_LOCAL.fullmatch(local) and len(local) <= 64 and len(text) <= 254):
+        return _validated(text)
+    # Domains repeat, so only they are worth asking the library about.
+    sound = _validated(f"a@{domain}")
+    return sound and f"{local}{sound[1:]}"
+
+
+@functools.lru_cache(100_000)
+def _validated(address: str) -> str | None:
     from email_validator import EmailNotValidError, validate_email
 
-    text = unicodedata.normalize("NFKC", raw).strip().lower() if isinstance(raw, str) else ""
-    if "@" not in text or text.partition("@")[0] in PLACEHOLDER_MAILBOXES:
-        return None
     try:
-        return validate_email(text, check_deliverability=False).normalized.lower()
+        return validate_email(address, check_deliverability=False).normalized.lower()
     except EmailNotValidError:
         return None
 
@@ -140,11 +152,17 @@ def standardize(kind: str, values: pd.Series, region: str, pattern: str = "iso")
     return values.map(distinct).astype("str")
 
 
-def consent_word(raw: str | None) -> str:
-    """yes / no / unknown; a word that is neither yes nor no counts as unknown, never as yes."""
-    text = str(raw).strip().lower() if isinstance(raw, str) else ""
-    if text in ("yes", "y", "true", "1", "granted", "opt-in", "opted in", "subscribed"):
-        return "yes"
-    if text in ("no", "n", "false", "0", "denied", "opt-out", "opted out", "unsubscribed"):
+YES = ("yes", "y", "true", "1", "1.0", "granted", "opt-in", "opted in", "subscribed")
+NO = ("no", "n", "false", "0", "0.0", "denied", "opt-out", "opted out", "unsubscribed")
+
+
+def consent_word(raw: str | None, yes_words: tuple[str, ...] = (), no_words: tuple[str, ...] = ()) -> str:
+    """yes / no / unknown; a word that is neither yes nor no counts as unknown, never as yes; case does not matter.
+
+    yes_words, no_words: further words; a declared word has the last say, and no wins over yes.
+    """
+    text = unicodedata.normalize("NFKC", raw).strip().casefold() if isinstance(raw, str) else ""
+    declared_yes, declared_no = ({w.strip().casefold() for w in words} for words in (yes_words, no_words))
+    if text in declared_no or (text in NO and text not in declared_yes):
         return "no"
-    return "unknown"
+    return "yes" if text in declared_yes or text in YES else "unknown"

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from workbench.core.config import Config
-from workbench.core.engine import fetch
+from workbench.core.config import Config, Source
+from workbench.core.engine import fetch, parse_code
 from workbench.ingest.records import _ids, personal_columns
 from workbench.ingest.sources import SourceTable
 from workbench.ingest.standardize import consent_word, standardize
 
 
-def collect_attributes(sources: Mapping[str, SourceTable], config: Config, key: bytes, part: str) -> pd.DataFrame:
+def collect_attributes(
+    sources: Mapping[str, SourceTable], config: Config, key: bytes, part: str, of: str = "customer"
+) -> pd.DataFrame:
     """Declared columns of one part (profile, consent, personal) -> long frame: source, record_id, attribute, value, trust.
+
+    of: `customer`, or `person` for what sources say of the people of accounts (b2b), which is not the account's.
 
     Empty cells are left out; one row per record and attribute (the last in the file's own order of values).
     """
@@ -22,12 +26,15 @@ def collect_attributes(sources: Mapping[str, SourceTable], config: Config, key: 
     for opened in sources.values():
         source = opened.source
         columns = personal_columns(source) if part == "personal" else getattr(source, part)
-        if not (columns and source.record_id) or (
-            part == "personal" and source.kind in ("pos", "web", "mobile_app", "tickets", "survey", "social")
+        other = config.company.kind == "b2b" and (source.record_is == "person") != (of == "person")
+        if (
+            not (columns and source.record_id)
+            or other
+            or (part == "personal" and source.kind in ("pos", "web", "mobile_app", "tickets", "survey", "social"))
         ):
             continue
         picked = {name: opened.table[column].cast("string").strip().nullif("") for name, column in columns.items()}
-        frame = fetch(opened.table.select(raw_id=opened.table[source.record_id].cast("string").strip(), **picked).distinct())
+        frame = fetch(opened.table.select(raw_id=parse_code(opened.table[source.record_id]), **picked).distinct())
         frame["record_id"] = _ids(frame.raw_id, source, key)
         long = frame.drop(columns="raw_id").melt("record_id", var_name="attribute", value_name="value").dropna(subset=["value"])
         pieces.append(long.assign(source=opened.name, trust=source.trust))
@@ -50,16 +57,27 @@ def survive(attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.Data
     )
 
 
-def combine_consent(attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+def combine_consent(
+    attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.DataFrame, sources: Mapping[str, Source] | None = None
+) -> pd.DataFrame:
     """Long consent -> customer_id, attribute, value: no if any record says no, yes if one says yes and none no, else unknown.
 
-    records: those that count, that is, first seen before as_of.
+    records: those that count, that is, first seen before as_of. sources: their declarations, for further words of yes and no.
     """
     joined = attributes.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
     joined = joined.merge(records[["source", "record_id"]], on=["source", "record_id"])
-    joined["rank"] = joined.value.map(lambda v: {"unknown": 0, "yes": 1, "no": 2}[consent_word(v)]).astype(int)
-    strongest = joined.groupby(["customer_id", "attribute"], as_index=False)["rank"].max()
+    known = {
+        (name, word): _consent_rank(word, (sources or {}).get(name))
+        for name, word in joined[["source", "value"]].drop_duplicates().itertuples(index=False)
+    }
+    joined["rank"] = [known[pair] for pair in zip(joined.source, joined.value, strict=True)]
+    strongest = joined.astype({"rank": int}).groupby(["customer_id", "attribute"], as_index=False)["rank"].max()
     return strongest.assign(value=strongest["rank"].map({0: "unknown", 1: "yes", 2: "no"}))[["customer_id", "attribute", "value"]]
+
+
+def _consent_rank(word: str, source: Source | None) -> int:
+    words = (source.yes_words, source.no_words) if source else ()
+    return ("unknown", "yes", "no").index(consent_word(word, *words))
 
 
 def golden_records(

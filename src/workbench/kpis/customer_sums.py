@@ -9,10 +9,9 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from workbench.core.engine import local_time
+from workbench.core.event_types import ENGAGED, WEB_OR_APP
 from workbench.kpis.period import Period
 
-WEB_OR_APP = ("page_view", "search", "add_to_cart", "checkout", "login", "app_open", "offer_view", "list_add", "store_locator")
-ENGAGED = ("email_open", "email_click", "page_view", "search", "add_to_cart", "app_open", "offer_view", "list_add", "social")
 ATTRIBUTION_DAYS = 14
 
 # Columns that stand or fall with one kind of record; without such a record the column is absent, never 0.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from workbench.views.theme import ACCENT, GREY, plain
+from workbench.views.theme import ACCENT, GREY, INK, PALE, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,16 +50,123 @@ def say_rows(rows: pd.DataFrame) -> str:
     return f"Of {int(rows.rows.sum()):,} rows, {int(rows.accepted.sum()):,} were read; {tail}"
 
 
-def say_identity(identities: pd.DataFrame, customers: pd.DataFrame, refused: pd.DataFrame) -> str:
-    """How many records became how many customers, and what was not linked."""
+def say_identity(identities: pd.DataFrame, customers: pd.DataFrame, matches: pd.DataFrame, review: pd.DataFrame) -> str:
+    """How many records became how many customers, by which kind of evidence, and what was left to a person."""
     known = identities.customer_id.isin(customers.customer_id)
-    anonymous = identities[~known]
+    alike = int((matches.rule == "alike").sum())
     return (
         f"{len(identities):,} records became **{len(customers):,} customers** ({known.sum() / max(len(customers), 1):.1f} records each). "
-        f"{len(anonymous):,} records belong to nobody known before the as-of day, most of them browsers that never logged in; they are kept apart. "
-        f"{len(refused):,} shared identifiers linked nobody, because they would have given one customer two loyalty cards or stand on too many records. "
-        "Only exact shared identifiers link here: people whose e-mail, phone and card all differ between systems stay two."
+        f"{int((~known).sum()):,} records belong to nobody known before the as-of day, most of them browsers that never logged in; they are kept apart. "
+        f"{len(matches) - alike:,} links rest on a shared identifier, {alike:,} on how alike two records are. "
+        f"{len(review):,} further pairs were not joined and stand in `link_review` for somebody to look at."
     )
+
+
+def say_likeness(notes: list[str], blocking: pd.DataFrame, pairs: pd.DataFrame, min_probability: float) -> str:
+    """What was compared, and what training could not learn."""
+    sure = int((pairs.match_probability >= min_probability).sum())
+    told = f"{int(blocking.pairs.sum()):,} pairs were compared; {sure:,} of them are one customer with a probability of {min_probability:.0%} or more."
+    return " ".join([told if len(blocking) else "**No records were compared.**", *(plain(note) for note in notes)])
+
+
+def chart_waterfall(pair: pd.Series) -> Axes:
+    """One compared pair: where its match weight comes from, fact by fact, in bits."""
+    import matplotlib.pyplot as plt
+
+    bits = pair.filter(like="bits_").astype(float)
+    bits.index = [name.removeprefix("bits_").replace("_", " ") for name in bits.index]
+    bits = bits[bits != 0].sort_values(ascending=False)
+    start = float(pair.match_weight) - bits.sum()
+    steps = pd.concat([pd.Series({"two random records": start}), bits])
+    before = steps.cumsum().shift(fill_value=0.0)
+    _, axes = plt.subplots(figsize=(8, 0.42 * (len(steps) + 1) + 1.1))
+    axes.barh(list(steps.index), steps, left=before, color=[ACCENT if v > 0 else "#d55e00" for v in steps])
+    axes.barh(["together"], [pair.match_weight], color=INK)
+    for place, (left, value) in enumerate(zip(before, steps, strict=True)):
+        axes.text(max(left, left + value) + 0.3, place, f"{value:+.1f}", va="center", fontsize=9)
+    axes.text(max(pair.match_weight, 0) + 0.3, len(steps), f"{pair.match_weight:+.1f}", va="center", fontsize=9)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set(
+        xlabel="match weight (bits; right of 0 speaks for one person)",
+        title=f"This pair is one person with a probability of {pair.match_probability:.1%}",
+    )
+    axes.margins(x=0.12)
+    return axes
+
+
+def chart_overlap(combinations: pd.DataFrame, most: int = 12) -> Axes:
+    """The largest combinations of sources that know the same customers, as dots, with their customers as bars."""
+    import matplotlib.pyplot as plt
+
+    top = combinations.head(most)
+    sets = [words.split(" + ") for words in top.sources]
+    sources = sorted({s for one in sets for s in one}, key=lambda s: -sum(s in one for one in sets))
+    figure, (bars, dots) = plt.subplots(
+        2, 1, sharex=True, figsize=(8, 2.6 + 0.28 * len(sources)), height_ratios=[2, 0.28 * len(sources) + 0.6]
+    )
+    bars.bar(range(len(top)), top.customers, color=ACCENT)
+    for place, count in enumerate(top.customers):
+        bars.text(place, count, f"{count:,}", ha="center", va="bottom", fontsize=8)
+    rest = 1 - top.share.sum()
+    bars.set(
+        ylabel="customers",
+        title=f"{top.share.iloc[0]:.0%} of the customers are known to {len(sets[0])} sources at once; {rest:.0%} are in smaller combinations",
+    )
+    for place, one in enumerate(sets):
+        rows = [sources.index(s) for s in one]
+        dots.scatter([place] * len(sources), range(len(sources)), color=PALE, s=22)
+        dots.plot([place] * len(rows), rows, color=INK, marker="o", markersize=5, linewidth=1)
+    dots.set(
+        yticks=range(len(sources)), yticklabels=[s.replace("_", " ") for s in sources], xticks=[], xlabel="combination of sources"
+    )
+    dots.invert_yaxis()
+    figure.tight_layout()
+    return bars
+
+
+def chart_filled(filled: pd.DataFrame) -> Axes:
+    """Share of filled cells per source and attribute; empty where a source does not have it."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    wide = filled.assign(attribute=filled.attribute.str.replace("_", " ")).pivot_table(
+        index="attribute", columns="source", values="filled"
+    )
+    _, axes = plt.subplots(figsize=(1.4 + 0.75 * wide.shape[1], 1.2 + 0.3 * wide.shape[0]))
+    sns.heatmap(
+        wide, vmin=0, vmax=1, cmap="cividis", annot=True, fmt=".0%", annot_kws={"size": 8}, cbar=False, ax=axes, linewidths=0.5
+    )
+    thin = filled.sort_values("filled").iloc[0]
+    axes.set(xlabel="", ylabel="", title=f"Least filled: {thin.attribute.replace('_', ' ')} in {thin.source} ({thin.filled:.0%})")
+    axes.tick_params(axis="x", rotation=30)
+    return axes
+
+
+def say_readiness(readiness: pd.DataFrame) -> str:
+    """How much of what the workbench can compute these sources allow, and what would unlock the rest."""
+    ready = int(readiness.ready.sum())
+    told = f"These sources allow **{ready} of {len(readiness)}** features families and KPIs ({ready / len(readiness):.0%})."
+    missing = readiness[~readiness.ready]
+    if missing.empty:
+        return told
+    wanted = missing.groupby("unlock", sort=False).capability.agg(lambda names: ", ".join(n.replace("_", " ") for n in names))
+    return told + " Missing: " + "; ".join(f"{names} (would need {unlock})" for unlock, names in wanted.items()) + "."
+
+
+def say_changes(changes: pd.DataFrame) -> str:
+    """What is different from the last finished run of this company."""
+    if changes.empty:
+        return "There is no earlier finished run of this company to compare with."
+    alarms = changes[changes.severity == "warn"]
+    rows = changes[changes.what == "rows"]
+    told = f"Since the last run the sources grew from {rows.before.sum():,.0f} to {rows.now.sum():,.0f} rows."
+    if alarms.empty:
+        return f"{told} No source or column lost much."
+    named = "; ".join(
+        f"{plain(r.source)}, {plain(r.what)}: {r.before:,.2g} before, {r.now:,.2g} now" for r in alarms.head(6).itertuples()
+    )
+    return f"{told} **{len(alarms)} lost much**: {named}."
 
 
 def chart_linked(linked: pd.Series) -> Axes:
