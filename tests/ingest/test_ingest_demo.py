@@ -11,8 +11,8 @@ from workbench.core import engine
 from workbench.core.config import load_config
 from workbench.core.contracts import check_expression, check_frame
 from workbench.core.inputs import read_key
+from workbench.ingest import audit, identity, likeness, quality, records, sources, survivorship
 from workbench.ingest import events as happenings
-from workbench.ingest import identity, quality, records, sources, survivorship
 from workbench.ingest.quarantine import set_aside
 from workbench.ingest.settle import settle_records
 from workbench.ingest.standardize import standardize_email, standardize_phone
@@ -34,21 +34,35 @@ def company(con, small_demo):
     rows = quality.check_rejects(opened, aside, config.ingest.max_reject_share)
     people, identifiers = records.collect_records(opened, config, key)
     trust = {name: source.trust for name, source in config.sources.items()}
-    linked = identity.link_records(people, identifiers, config.identity, as_of, trust, key)
-    kinds = [name for name, source in config.sources.items() if source.kind in sources.PERSON_KINDS]
-    anonymous = identity.visitors(linked.identities, people, kinds, as_of)
+    facts = records.seen_before(records.collect_people(opened, identifiers, config, key), people, as_of)
+    alike = likeness.compare_records(facts, config.identity, config.engine)
+    linked = identity.link_records(
+        people, identifiers, config.identity, as_of, trust, key, alike.pairs, None, records.counted_sources(config)
+    )
+    anonymous = identity.visitors(linked.identities, people, records.customer_sources(config), as_of)
     known, timely = linked.identities[~anonymous], people[~(people.first_seen_at >= as_of)]
     profile, consent, personal = (
         survivorship.collect_attributes(opened, config, key, part) for part in ("profile", "consent", "personal")
     )
     customers = survivorship.golden_records(
-        known, people, survivorship.survive(profile, known, timely), survivorship.combine_consent(consent, known, timely, config.sources), "b2c"
+        known,
+        people,
+        survivorship.survive(profile, known, timely),
+        survivorship.combine_consent(consent, known, timely, config.sources),
+        "b2c",
     )
     tied = happenings.tie_to_customers(con, happenings.add_costs(con, events, opened), people, linked.identities)
     written = engine.materialize(con, tied, "demo_tied")
     is_known = pd.Series(~anonymous.to_numpy(), index=linked.identities.source)
     found = quality.quality_table(
-        opened, rows, identifiers, is_known, happenings.latest_events(written), linked.refused, config.as_of
+        opened,
+        rows,
+        identifiers,
+        is_known,
+        happenings.latest_events(written),
+        linked.refused,
+        audit.completeness(opened),
+        config.as_of,
     )
     return SimpleNamespace(
         config=config, key=key, opened=opened, rows=rows, people=people, identifiers=identifiers, linked=linked, known=known,

@@ -11,7 +11,8 @@ from workbench.core import engine
 from workbench.core.config import Config, Source
 from workbench.core.errors import InputError
 from workbench.ingest import events as happenings
-from workbench.ingest.quality import check_rejects, completeness
+from workbench.ingest.audit import completeness
+from workbench.ingest.quality import check_rejects
 from workbench.ingest.quarantine import set_aside
 from workbench.ingest.sources import open_source, read_sources
 
@@ -234,4 +235,4 @@ def test_costs_are_joined_once_per_item(con, home):
 
 def test_completeness_counts_blanks_as_missing(opened):
     source = opened("id,mail\n1,a@x.com\n2,\n3,  \n4,b@x.com\n", identity={"email": "mail"})
-    assert completeness({"crm": source}).set_index("column").filled.to_dict() == {"mail": 0.5}
+    assert completeness({"crm": source}).set_index("attribute").filled.to_dict() == {"email": 0.5}

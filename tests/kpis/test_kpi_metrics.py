@@ -90,8 +90,8 @@ def test_incremental_return_is_never_published():
     (("coupon_redeemed", "ad_spend", "survey"), ("attributed_return",), "no redemptions with discounted orders are recorded in the period"),
     (("coupon_redeemed", "ad_spend", "survey"), ("cac",), "no advertising cost is recorded in the period"),
     (("coupon_redeemed", "ad_spend", "survey"), ("nps",), "no survey answers in the period"),
-    (("campaign_sent", "page_view", "app_open", "checkout"), ("conversion_rate",), "no web or app activity in the period"),
-    (("campaign_sent", "page_view", "app_open", "checkout"), ("engagement_rate",), "no e-mail, web, app or social activity in the period"),
+    (("campaign_sent", "page_view", "app_open", "checkout"), ("conversion_rate",), "no activity in website, app or product in the period"),
+    (("campaign_sent", "page_view", "app_open", "checkout"), ("engagement_rate",), "no activity by e-mail, in website, app or product, or on social media in the period"),
 ])  # fmt: skip
 def test_a_missing_source_says_why_and_never_gives_a_number(absent, kpis, reason):
     frame = kpis_without(absent)

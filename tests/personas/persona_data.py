@@ -9,7 +9,7 @@ from workbench.features.catalog import Feature, describe
 from workbench.features.purchases import BEHAVIOUR, DISCOUNT, OWN_BRAND
 
 GOODS = [
-    Feature(f"category_{word}_share", "affinity", "share", f"share of {word}", f"spend much on {word}", f"spend little on {word}", "product", f"share of {word}")
+    Feature(f"category_{word}_share", "affinity", "share", f"share of revenue in {word}", f"spend much on {word} products", f"spend little on {word} products", "product", f"{word} share")
     for word in ("produce", "meat", "wine")
 ]  # fmt: skip
 DECLARED = [*BEHAVIOUR, *DISCOUNT, *OWN_BRAND, *GOODS]

@@ -91,6 +91,32 @@ CONTRACTS: dict[str, Contract] = {
             "example": TEXT_OR_NOT,
         },
     ),  # fmt: skip
+    "cleaning_log": Contract(
+        (), {"source": TEXT, "rule": TEXT, "rows": COUNT, "before": TEXT_OR_NOT, "after": TEXT_OR_NOT}, may_be_empty=True
+    ),
+    "readiness": Contract(("capability",), {"capability": TEXT, "kind": TEXT, "ready": YES_NO, "missing": TEXT, "unlock": TEXT}),
+    "link_review": Contract(
+        (),
+        {
+            "source_l": TEXT,
+            "record_id_l": TEXT,
+            "source_r": TEXT,
+            "record_id_r": TEXT,
+            "rule": TEXT,
+            "match_weight": NUMBER,
+            "match_probability": SHARE,
+            "reason": TEXT,
+        },
+        may_be_empty=True,
+    ),
+    "identity_changes": Contract(
+        ("customer_id", "former_id"),
+        {"change": Column("text", among=("merged", "split")), "customer_id": TEXT, "former_id": TEXT, "records": COUNT},
+        may_be_empty=True,
+    ),
+    "people": Contract(
+        ("person_id", "customer_id"), {"person_id": TEXT, "customer_id": TEXT, "records": COUNT}, may_be_empty=True
+    ),
     "features": Contract(("customer_id",), {"customer_id": TEXT}),
     "feature_catalog": Contract(
         ("feature",),

@@ -244,6 +244,14 @@ class Run:
 
         return read_parquet(self.engine, self._verified(name))
 
+    def previous(self) -> Run | None:
+        """The newest finished run of the same company, not this one; None when there is none."""
+        latest = self.path.parent / "latest"
+        if not (latest / "run.json").exists() or latest.resolve() == self.path:
+            return None
+        earlier = Run.open(latest.resolve())
+        return earlier if earlier.manifest["company"] == self.manifest["company"] else None
+
     def has(self, name: str) -> bool:
         """Whether the run holds the table."""
         return self._record(name) is not None

@@ -39,12 +39,12 @@ def affinity_catalog(tops: Mapping[str, tuple[str, ...]], names: Mapping[str, st
     """One declaration per category and subcategory; names: their words for readers."""
     if not tops["category"]:
         return []
-    declared = [Feature("category_count", "affinity", "categories", "different categories bought", "buy across many departments", "buy in few departments", "product", "departments bought from")]  # fmt: skip
+    declared = [Feature("category_count", "affinity", "categories", "different categories bought", "buy across many categories", "buy in few categories", "product", "categories bought")]  # fmt: skip
     for level in LEVELS:
         for value in tops[level]:
             word = names.get(value, value.lower())
             declared.append(
-                Feature(share_feature(level, value), "affinity", "share", f"share of revenue in {word}, shrunk", f"spend much on {word}", f"spend little on {word}", "product", f"share of {word}")
+                Feature(share_feature(level, value), "affinity", "share", f"share of revenue in {word}, shrunk", f"spend much on {word} products", f"spend little on {word} products", "product", f"{word} share")
             )  # fmt: skip
     return declared
 

@@ -12,40 +12,41 @@ from workbench.features.catalog import Feature
 from workbench.features.purchases import shrunk_shares
 from workbench.features.window import Window
 
+# event type: (what many of them say, what few of them say, the noun, the lever)
 WORDS = {
-    "email_open": ("open e-mails", "e-mails opened", "channel"),
-    "email_click": ("click in e-mails", "clicks in e-mails", "channel"),
-    "campaign_sent": ("are already in many campaigns", "campaigns received", "channel"),
-    "coupon_redeemed": ("redeem coupons", "coupons redeemed", "offer"),
-    "page_view": ("browse the website", "pages viewed", "channel"),
-    "search": ("search on the website", "searches", "content"),
-    "add_to_cart": ("fill web carts", "items put in web carts", "channel"),
-    "checkout": ("check out online", "web checkouts", "channel"),
-    "app_open": ("use the app", "app visits", "channel"),
-    "offer_view": ("look at offers in the app", "offers viewed in the app", "offer"),
-    "list_add": ("keep a shopping list in the app", "shopping-list entries", "channel"),
-    "social": ("engage on social media", "social interactions", "channel"),
-    "ticket": ("contact service", "service contacts", "service"),
-    "feature_use": ("use many features of the product", "feature uses", "product"),
-    "export": ("export data from the product", "exports", "product"),
-    "api_call": ("connect the product to other systems", "calls by other systems", "product"),
-    "admin_action": ("administer the product actively", "administration", "service"),
-    "webinar_registration": ("register for webinars", "webinar registrations", "content"),
-    "webinar_attendance": ("attend webinars", "webinars attended", "content"),
-}
+    "email_open": ("open e-mails often", "seldom open e-mails", "e-mails opened", "channel"),
+    "email_click": ("click in e-mails often", "seldom click in e-mails", "clicks in e-mails", "channel"),
+    "campaign_sent": ("are already in many campaigns", "were in few campaigns", "campaigns received", "channel"),
+    "coupon_redeemed": ("redeem offers often", "seldom redeem offers", "offers redeemed", "offer"),
+    "page_view": ("browse the website often", "seldom browse the website", "pages viewed", "channel"),
+    "search": ("search on the website often", "seldom search on the website", "searches", "content"),
+    "add_to_cart": ("fill web carts often", "seldom fill web carts", "items put in web carts", "channel"),
+    "checkout": ("check out online often", "seldom check out online", "web checkouts", "channel"),
+    "app_open": ("use the app often", "seldom use the app", "app sessions", "channel"),
+    "offer_view": ("look at offers in the app often", "seldom look at offers in the app", "offers viewed in the app", "offer"),
+    "list_add": ("keep a shopping list in the app", "seldom use the app's shopping list", "shopping-list entries", "channel"),
+    "social": ("engage on social media often", "seldom engage on social media", "social interactions", "channel"),
+    "ticket": ("contact service often", "seldom contact service", "service contacts", "service"),
+    "feature_use": ("use the product's features often", "seldom use the product's features", "feature uses", "product"),
+    "export": ("export data from the product often", "seldom export data from the product", "exports", "product"),
+    "api_call": ("connect the product to other systems", "seldom connect the product to other systems", "calls by other systems", "product"),
+    "admin_action": ("administer the product actively", "seldom administer the product", "administration steps", "service"),
+    "webinar_registration": ("register for webinars often", "seldom register for webinars", "webinar registrations", "content"),
+    "webinar_attendance": ("attend webinars often", "seldom attend webinars", "webinars attended", "content"),
+}  # fmt: skip
 CHANNELS = {
-    "store": "store",
-    "email": "newsletter",
-    "web": "website",
-    "mobile_app": "app",
-    "coupon": "coupon",
-    "phone": "phone",
+    "store": "the store",
+    "email": "mailings",
+    "web": "the website",
+    "mobile_app": "the app",
+    "coupon": "coupons",
+    "phone": "the phone",
     "e-mail": "service e-mail",
-    "product": "product",
-    "sales": "sales team",
-    "invoice": "invoice",
-    "contract": "contract",
+    "product": "the product itself",
+    "portal": "the service portal",
 }
+# Channels of the books: a document's day and hour are the accountant's, not the customer's.
+BOOKED = ("invoice", "contract")
 EMAIL_RATES = (
     Feature("email_open_rate", "engagement", "share", "opens by people over e-mails delivered, shrunk", "open most e-mails", "leave e-mails unopened", "channel", "e-mail open rate"),
     Feature("email_click_rate", "engagement", "share", "clicks over e-mails delivered, shrunk", "click often in e-mails", "rarely click in e-mails", "channel", "e-mail click rate"),
@@ -54,9 +55,9 @@ SCORE = Feature(
     "last_score",
     "satisfaction",
     "points",
-    "last survey score given in the window",
-    "are satisfied",
-    "are dissatisfied",
+    "last survey score given in the window, by anybody of the customer's where it has several people",
+    "give better survey scores",
+    "give worse survey scores",
     "service",
     "survey score",
 )
@@ -64,23 +65,33 @@ SCORE = Feature(
 
 def engagement_catalog(types: list[str], channels: tuple[str, ...]) -> list[Feature]:
     """One count per event type, a share per channel, the e-mail rates where e-mails are logged, the last survey score."""
-    counts = []
-    for kind in _counted(types):
-        high, noun, lever = WORDS.get(kind, (f"show many {kind.replace('_', ' ')} events", kind.replace("_", " "), ""))
-        counts.append(Feature(f"{kind}_count", "engagement", "events", f"events of type {kind} in the window", high, f"do not {high}" if kind in WORDS and kind != "campaign_sent" else f"few {noun}", lever, noun))  # fmt: skip
+    counts = [_count_of(kind) for kind in _counted(types)]
     rates = EMAIL_RATES if "email_delivered" in types else ()
-    shares = [
-        Feature(share_feature("channel", name), "channel", "share", f"share of the customer's own actions in channel {name}, shrunk", f"turn to the {CHANNELS.get(name, name)}", f"seldom use the {CHANNELS.get(name, name)}", "channel", f"share of the {CHANNELS.get(name, name)}")
-        for name in channels
-    ]  # fmt: skip
+    shares = [_share_in(name) for name in channels]
     return [*counts, *shares, *rates, *([SCORE] if "survey" in types else [])]
 
 
+def _count_of(kind: str) -> Feature:
+    word = kind.replace("_", " ")
+    high, low, noun, lever = WORDS.get(kind, (f"show many {word} events", f"show few {word} events", word, ""))
+    definition = f"events of type {kind} in the window; a record that stands for several counts as often as its quantity says"
+    return Feature(f"{kind}_count", "engagement", "events", definition, high, low, lever, noun)
+
+
+def _share_in(channel: str) -> Feature:
+    word = CHANNELS.get(channel, channel)
+    definition = f"share of the customer's own actions in channel {channel}, shrunk"
+    return Feature(share_feature("channel", channel), "channel", "share", definition, f"turn to {word}", f"seldom use {word}", "channel", f"share of {word}")  # fmt: skip
+
+
 def engagement_features(events: ir.Table, window: Window, types: list[str], prior: float) -> ir.Table:
-    """Events -> customer_id, {type}_count per event type, email_open_rate, email_click_rate, last_score."""
+    """Events -> customer_id, {type}_count per event type (quantities where given), email_open_rate, email_click_rate, last_score."""
     happened = window.events(events)
     happened = happened.filter(happened.event_type.notin(PURCHASES), ~happened.machine.fill_null(False))
-    counts = {f"{kind}_count": happened.count(where=happened.event_type == kind).cast("float64") for kind in _counted(types)}
+    times = happened.quantity.fill_null(1)
+    counts = {
+        f"{kind}_count": times.sum(where=happened.event_type == kind).fill_null(0).cast("float64") for kind in _counted(types)
+    }
     table = happened.group_by("customer_id").agg(**counts) if counts else happened.select("customer_id").distinct()
     if "email_delivered" in types:
         mails = happened.filter(happened.event_type.isin(["email_delivered", "email_open", "email_click"]))
@@ -108,9 +119,11 @@ def engagement_features(events: ir.Table, window: Window, types: list[str], prio
 
 
 def own_actions(events: ir.Table, window: Window) -> ir.Table:
-    """What customers did themselves, in any channel: one row per customer, channel and action (an order counts once)."""
+    """What customers did themselves, in any channel but the books': a row per customer, channel, action (an order counts once)."""
     happened = window.events(events)
-    own = happened.filter(happened.event_type.notin(NOT_OWN_ACTIONS), ~happened.machine.fill_null(False))
+    own = happened.filter(
+        happened.event_type.notin(NOT_OWN_ACTIONS), ~happened.machine.fill_null(False), happened.channel.notin(BOOKED)
+    )
     moment = own.occurred_at.cast("string") + own.event_type
     once = ibis.cases((own.event_type == "order", own.order_id.fill_null(moment)), else_=moment)
     return own.select("customer_id", "channel", action=once).distinct()

@@ -37,7 +37,7 @@ def plan_features(events: ir.Table, window: Window, settings: FeatureSettings) -
     lines = purchases.order_lines(happened)
     filled = fetch_row(lines.agg(
         discount=lines.discount.sum().fill_null(0) > 0, own_brand=lines.own_brand.any(),
-        lines=lines.count() > lines.order_id.nunique(),
+        lines=lines.count() > lines.order_id.nunique(), clock=lines.channel.notin(engagement.BOOKED).any(),
     ))  # fmt: skip
     columns = {name for name, there in filled.items() if there} | ({"coupon_redeemed"} & set(types)) | ({"return"} & set(types))
     counts = {"category": settings.top_categories, "subcategory": settings.top_subcategories}
@@ -48,7 +48,9 @@ def plan_features(events: ir.Table, window: Window, settings: FeatureSettings) -
 
 def feature_declarations(plan: Plan, names: Mapping[str, str]) -> list[Feature]:
     """The features that this plan computes, in order; names: words of categories."""
-    declared = [f for f in purchases.BEHAVIOUR if plan.columns & {"lines"} or f.feature not in ("lines_per_order", "line_value")]
+    hidden = {"lines_per_order", "line_value"} if "lines" not in plan.columns else set()
+    hidden |= {f.feature for f in purchases.BEHAVIOUR if f.family == "daypart"} if "clock" not in plan.columns else set()
+    declared = [f for f in purchases.BEHAVIOUR if f.feature not in hidden]
     declared += [*purchases.DISCOUNT] if "discount" in plan.columns else []
     declared += [*purchases.OWN_BRAND] if "own_brand" in plan.columns else []
     declared += [*purchases.RETURNS] if "return" in plan.columns else []

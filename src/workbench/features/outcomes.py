@@ -8,26 +8,20 @@ from workbench.features.affinity import share_feature
 from workbench.features.purchases import order_lines, orders
 from workbench.features.window import Window
 
-OUTCOME_WORDS = {
-    "future_spend": "spend", "future_orders": "orders", "future_active": "active at all", "future_aov": "order value",
-    "future_own_brand_share": "own-brand share", "future_discount_share": "discount share",
-    "future_redeemed": "coupon redeemed",
-}  # fmt: skip
-
 
 def outcome_table(events: ir.Table, horizon: Window, categories: list[str], columns: set[str]) -> ir.Table:
     """Events in the horizon -> customer_id + future_* columns, one row per customer with an order or redemption there.
 
     columns: which of discount, own_brand, coupon_redeemed the sources carry. Shares and order value stay
-    missing for customers who did not order; absent rows mean zero spend (see `complete_outcomes`).
+    missing for customers who did not order; absent rows mean zero spend (filled in by `build_outcomes`).
     """
     happened = horizon.events(events)
     lines = order_lines(happened)
     bought = lines.filter(lines.event_type == "order")
-    baskets = orders(lines)
+    placed = orders(lines)
     spend = lines.group_by("customer_id").agg(future_spend=lines.amount.sum().cast("float64"))
-    visits = baskets.group_by("customer_id").agg(
-        future_orders=baskets.count().cast("float64"), gross=baskets.amount.sum().cast("float64")
+    visits = placed.group_by("customer_id").agg(
+        future_orders=placed.count().cast("float64"), gross=placed.amount.sum().cast("float64")
     )
     sums = {}
     if "own_brand" in columns:

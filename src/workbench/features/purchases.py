@@ -1,4 +1,4 @@
-"""Purchase behaviour and value: recency, frequency, value, basket, cadence, trend, daypart, discount use, returns."""
+"""Purchase behaviour and value: recency, frequency, value, make-up of orders, cadence, trend, daypart, discount use, returns."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BEHAVIOUR = (
     Feature("gap_days_cv", "cadence", "ratio", "standard deviation of those days over their mean", "order at irregular intervals", "order at regular intervals", "timing", "irregularity"),
     Feature("net_revenue", "value", "money", "revenue in the window, returns deducted", "spend a lot", "spend little", "offer", "revenue"),
     Feature("revenue_last_28", "value", "money", "revenue in the last 28 days", "spent a lot last month", "spent little last month", "offer", "revenue last month"),
-    Feature("aov", "value", "money", "average order value: revenue over orders, returns not deducted", "fill large baskets", "fill small baskets", "offer", "order value"),
-    Feature("revenue_trend", "trend", "share", "revenue of the window's second half less the first half, over both", "spend more than they did", "spend less than they did", "timing", "change in spending"),
-    Feature("lines_per_order", "basket", "lines", "order lines per order", "buy many different items at once", "buy few items at once", "product", "items per order"),
-    Feature("line_value", "basket", "money", "revenue per order line", "choose dearer items", "choose cheaper items", "price", "price per item"),
-    Feature("weekend_share", "daypart", "share", "share of orders on Saturday or Sunday, shrunk", "shop on weekends", "shop on working days", "timing", "weekend orders"),
+    Feature("aov", "value", "money", "average order value: revenue over orders, returns not deducted", "place large orders", "place small orders", "offer", "order value"),
+    Feature("revenue_trend", "trend", "share", "revenue of the window's second half less the first half, over both", "spent more lately than before", "spent less lately than before", "timing", "change in spending"),
+    Feature("lines_per_order", "order", "lines", "order lines per order", "order many items at once", "order few items at once", "product", "items per order"),
+    Feature("line_value", "order", "money", "revenue per order line", "spend much per item", "spend little per item", "price", "revenue per item"),
+    Feature("weekend_share", "daypart", "share", "share of orders on Saturday or Sunday, shrunk", "order on weekends", "order on working days", "timing", "weekend orders"),
     *(
-        Feature(f"{part}_share", "daypart", "share", f"share of orders from {a} to {b % 24} o'clock, shrunk", f"shop in the {part}" if part != "midday" else "shop around noon", f"avoid the {part}" if part != "midday" else "avoid noon", "timing", f"{part} orders")
+        Feature(f"{part}_share", "daypart", "share", f"share of orders from {a} to {b % 24} o'clock, shrunk", f"order in the {part}" if part != "midday" else "order around noon", f"seldom order in the {part}" if part != "midday" else "seldom order around noon", "timing", f"{part} orders")
         for part, (a, b) in DAYPARTS.items()
     ),
 )  # fmt: skip
@@ -33,7 +33,7 @@ DISCOUNT = (
     Feature("discount_share", "price", "share", "money off over the undiscounted value, shrunk", "buy on discount", "pay full price", "price", "discount share"),
 )  # fmt: skip
 OWN_BRAND = (
-    Feature("own_brand_share", "price", "share", "share of revenue of the company's own brand, shrunk", "prefer the store's own brand", "prefer national brands", "product", "own-brand share"),
+    Feature("own_brand_share", "price", "share", "share of revenue of the company's own brand, shrunk", "prefer the company's own brand", "prefer other brands", "product", "own-brand share"),
 )  # fmt: skip
 RETURNS = (
     Feature("return_share", "returns", "share", "money returned over money spent, shrunk", "return a lot", "return little", "service", "return share"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -14,7 +15,7 @@ THIN = 0.1  # and so is a column that lost so much of its filling
 
 
 def completeness(sources: Mapping[str, SourceTable]) -> pd.DataFrame:
-    """-> frame: source, part (identity, profile, consent), attribute, filled (share of rows with a value)."""
+    """-> frame: source, part (identity, profile, consent), attribute, rows (with a value), filled (their share)."""
     lines = []
     for opened in sources.values():
         declared = [
@@ -23,14 +24,17 @@ def completeness(sources: Mapping[str, SourceTable]) -> pd.DataFrame:
         if not declared:
             continue
         table = opened.table
-        rows = table.count().nullif(0)
         filled = fetch_row(
             table.agg(
-                **{f"f{i}": table[c].cast("string").strip().nullif("").count() / rows for i, (_, _, c) in enumerate(declared)}
+                all=table.count(),
+                **{f"f{i}": table[c].cast("string").strip().nullif("").count() for i, (_, _, c) in enumerate(declared)},
             )
         )
-        lines += [(opened.name, part, name, float(filled[f"f{i}"] or 0.0)) for i, (part, name, _) in enumerate(declared)]
-    return pd.DataFrame(lines, columns=["source", "part", "attribute", "filled"])
+        lines += [
+            (opened.name, part, name, filled[f"f{i}"], filled[f"f{i}"] / max(filled["all"], 1))
+            for i, (part, name, _) in enumerate(declared)
+        ]
+    return pd.DataFrame(lines, columns=["source", "part", "attribute", "rows", "filled"])
 
 
 def overlap(identities: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
@@ -44,6 +48,13 @@ def overlap(identities: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     counts = together.value_counts().rename("customers").rename_axis("sources").reset_index()
     counts = counts.assign(n_sources=counts.sources.str.count(r"\+") + 1, share=counts.customers / max(len(customers), 1))
     return counts.sort_values(["customers", "sources"], ascending=[False, True], ignore_index=True)
+
+
+def of_run(run: Any) -> dict[str, pd.DataFrame] | None:
+    """The tables of an earlier run that `changes` compares; None without such a run."""
+    if run is None or not (run.has("sources_rows") and run.has("sources_filled")):
+        return None
+    return {"rows": run.read("sources_rows"), "filled": run.read("sources_filled")}
 
 
 def changes(now: Mapping[str, pd.DataFrame], before: Mapping[str, pd.DataFrame] | None) -> pd.DataFrame:

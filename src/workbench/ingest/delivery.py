@@ -116,7 +116,7 @@ def _key(source: Source) -> dict[str, Any]:
         return {"column": (source.costs and source.costs.item) or (source.lookup and source.lookup.column) or "none"}
     events_only = bool(source.events)
     repeats = (
-        "repeats: one row per event"
+        "may repeat: one row per event"
         if events_only
         else "unique"
         if source.duplicates == "stop"

@@ -14,6 +14,7 @@ from workbench.ingest.draft_samples import Sample
 
 PROFILE_VALUES = 40
 EVENT_WORDS = 60
+NO_ANSWER = ("-1", "-9", "-99", "88", "98", "99", "888", "998", "999", "9999")
 EVENT_KINDS = ("pos", "email", "web", "mobile_app", "social", "tickets", "survey", "ads", "marketing_automation", "finance")
 FIXED_TYPES = {"pos": "order", "social": "social", "tickets": "ticket", "survey": "survey", "ads": "ad_spend", "finance": "order", "web": "page_view", "mobile_app": "app_open", "email": "email_sent", "marketing_automation": "campaign_sent"}  # fmt: skip
 
@@ -143,9 +144,17 @@ def _fill(guess: SourceGuess, is_b2b: bool) -> None:
     if key and kind != "ads":
         guess.claim(key)
         guess.plain["record_id"] = Guess(key.name, _key_reason(key), key.filled < 0.5)
-        if is_event and kind in ("tickets", "survey") and key.is_unique:
+        if is_event and (kind in ("tickets", "survey") or key.says("subscription|vertrag")) and key.is_unique:
             guess.plain["record_is"] = Guess("case", "one row per ticket or answer, many per customer")
         _number_of_key(guess, key, identity, is_b2b)
+        of_the_key = {name for name, column in identity.items() if column.value == key.name}
+        if (
+            is_b2b
+            and identity.keys() & {"email", "given_name"}
+            and not of_the_key & {"account_number", "customer_number", "domain"}
+            and not key.says("subscription|vertrag")
+        ):
+            guess.plain["record_is"] = Guess("person", "customers look like organisations, and these records are of people")
     _numbers(guess, amount if is_event else None)
     if not is_event:
         _created(guess, key)
@@ -323,6 +332,11 @@ def _identity(guess: SourceGuess, is_b2b: bool) -> dict[str, Guess]:
     for name, (pattern, kind, least) in words.IDENTITY.items():
         if name in ("tax_id", "domain") and not is_b2b:
             continue
+        if name in ("full_name", "organisation") and is_b2b:
+            pattern = {
+                "full_name": r"full name|contact ?name",
+                "organisation": pattern + "|customer ?name|client ?name|kundenname",
+            }[name]
         fitting = [
             c
             for c in guess.free()
@@ -351,7 +365,10 @@ def _number_of_key(guess: SourceGuess, key: Column, identity: dict[str, Guess], 
         ("loyalty_id", words.LOYALTY, True),
         (
             "customer_number",
-            r"\b(" + words.CUSTOMER + r")\b|^(kunden|customer|kaeufer|debitor)\w*|^(user|uid|member|client)( id| no| nr)?$",
+            r"\b("
+            + words.CUSTOMER
+            + r")\b|^(kunden|customer|kaeufer|debitor)\w*"
+            + ("" if is_b2b else r"|^(user|uid|member|client)( id| no| nr)?$"),
             True,
         ),
     ):
@@ -405,18 +422,24 @@ def _key(guess: SourceGuess, kind: str, has_time: bool) -> Column | None:
         if is_mail and weight:
             weight = 7.5
         if (
-            column.says(r"type|typ\b|group|gruppe|segment|status|since|count|anzahl|name$|credit|gift|country|city|channel")
+            column.says(r"type|typ\b|group|gruppe|segment|status|since|\bcount|anzahl|name$|credit|gift|country|city|channel")
             and not is_mail
         ):
             weight = 0
-        if kind in ("tickets", "survey") and column.is_unique and column.says(words.CASE):
+        if (
+            (kind in ("tickets", "survey") or column.says("subscription|vertrag"))
+            and column.is_unique
+            and column.says(words.CASE)
+        ):
             weight = 20
         if kind in ("crm", "loyalty", "enrichment"):
             weight += 6 * column.is_unique * column.says(words.NUMBER_WORD) * (weight > 0) - 6 * (column.distinct_share < 0.5)
             weight += 4 * (column.is_unique and column.says(r"^(id|key|nr|no)$"))
+        if column.is_mostly("domains", 0.9) and column.says(words.IDENTITY["domain"][0]):
+            weight = 0
         if kind == "enrichment" and column.is_unique and column.says(words.IDENTITY["domain"][0]):
             weight = 15
-        weight -= 8 * (1 - column.filled) if column.filled < 0.9 else 0
+        weight -= (20 if kind in ("crm", "loyalty", "enrichment") else 8) * (1 - column.filled) if column.filled < 0.9 else 0
         if weight > 0:
             weights[column.name] = weight + 0.5 * column.says(words.NUMBER_WORD)
     if weights:
@@ -591,7 +614,7 @@ def _events(
 ) -> dict[str, Any]:
     """The one declaration of what happened in a source."""
     events: dict[str, Any] = {
-        "type": _type(kind, event_column),
+        "type": _type(guess, kind, at, event_column),
         "at": Guess(at.name, f"{_percent(at.time.share)} of values are times", at.time.is_weak),
     }
     pattern = _format(at, guess)
@@ -634,6 +657,10 @@ def _events(
     score = first(words.SCORE, lambda c: c.number > 0.9)
     if kind in ("tickets", "survey", "social") and score:
         take("score", score, "numbers, and its name says a judgement")
+        if codes := _no_answers(score):
+            guess.plain["missing"] = Guess(
+                [*value_of(guess.plain.get("missing", [])), *codes], "stand for no answer in the score", True
+            )
         if low_high := _score_range(score):
             events["score_range"] = Guess(list(low_high), "most values lie there")
     machine = first(words.MACHINE, lambda c: c.is_mostly("yes or no", 0.95))
@@ -727,15 +754,30 @@ def _is_few(column: Column) -> bool:
     )
 
 
-def _type(kind: str, column: Column | None) -> Any:
+def _type(guess: SourceGuess, kind: str, at: Column, column: Column | None) -> Any:
     if column is None:
+        everything = f"{look.fold(guess.sample.label)} {' '.join(c.words for c in guess.columns.values())}"
+        if re.search("opportunit", everything):
+            return Guess(
+                "opportunity_open", "rows are opportunities, and these are no orders yet: which column says won or lost?", True
+            )
+        if re.search(r"subscription|vertrag", everything) and at.says("start|beginn"):
+            return Guess("subscription_started", "rows are contracts with a start; add subscription_ended where they end", True)
         fixed = FIXED_TYPES.get(kind, "order")
         return Guess(fixed, "every row is taken for one")
     found = {}
+    # Where mails are delivered and opened, "sent" is a mail too.
+    mails = {words.event_word(w, "")[0] for w in column.counts} & {"email_delivered", "email_open", "email_click", "email_bounce"}
     for word in sorted(column.counts, key=lambda w: (-column.counts[w], w)):
-        ours, known = words.event_word(word, kind)
+        ours, known = words.event_word(word, "email" if len(mails) > 1 else kind)
         found[word] = Guess(ours, "" if known else "a word of yours, kept as it is; delete the line to leave it out")
     return {"column": Guess(column.name, f"{column.distinct} different words"), "values": found}
+
+
+def _no_answers(column: Column) -> list[str]:
+    """Codes outside the scale that systems write where nobody answered."""
+    scale = _score_range(column)
+    return [v for v in sorted(column.counts) if scale and v in NO_ANSWER and not scale[0] <= float(v) <= scale[1]]
 
 
 def _score_range(column: Column) -> tuple[float, float] | None:
@@ -744,7 +786,7 @@ def _score_range(column: Column) -> tuple[float, float] | None:
     total = sum(n for _, n in numbers)
     is_recommend = column.says(r"\bnps\b|recommend|empfehl")
     for low, high in ((0, 10),) if is_recommend else ((0, 1), (-1, 1), (1, 5), (0, 5), (1, 10), (0, 10), (0, 100)):
-        if total and sum(n for v, n in numbers if low <= v <= high) / total > 0.97:
+        if total and sum(n for v, n in numbers if low <= v <= high) / total > 0.95:
             return low, high
     return None
 
@@ -767,9 +809,16 @@ def _profile(guess: SourceGuess, key: Column | None, is_event: bool) -> dict[str
     if key is None:
         return found
     for column in guess.free():
+        is_number = (
+            not is_event
+            and column.number > 0.95
+            and column.distinct > 1
+            and not column.says(words.NUMBER_WORD)
+            and not column.is_unique
+        )
         few = 1 < column.distinct <= min(PROFILE_VALUES, max(column.rows * 0.2, 12)) and column.distinct_share < 0.5
         if (
-            not few
+            not (few or is_number)
             or (column.time and not column.time.is_weak)
             or column.is_mostly("long texts", 0.2)
             or any(len(v) > 60 for v in column.counts)
@@ -782,7 +831,7 @@ def _profile(guess: SourceGuess, key: Column | None, is_event: bool) -> dict[str
         slug = re.sub(r"^[^a-z]+", "", column.words.replace(" ", "_"))[:40]
         if slug and slug not in found:
             guess.claim(column)
-            found[slug] = Guess(column.name, f"{column.distinct} different values")
+            found[slug] = Guess(column.name, f"{column.distinct} different values" if few else "numbers")
     return found
 
 
@@ -810,6 +859,8 @@ def _what_is_missing(guess: SourceGuess, kind: str, key: Column | None, is_event
         and len(guess.plain.get("profile", {})) < 2
     ):
         guess.refusal = "its key repeats, and nothing else in it says who, what or when"
+    if not is_event and key is None and not guess.plain.get("lookup"):
+        guess.refusal = guess.refusal or "no column tells one record from another"
     if is_event and key is None and kind != "ads":
         guess.missing.append("who (record_id)")
     if kind in ("pos", "finance") and is_event and amount is None:

@@ -207,7 +207,7 @@ def _kind_of(path: Path, start: bytes) -> str:
     if (
         text.startswith(("[", "{"))
         and path.name.lower().removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson"))
-        or text.startswith('{"')
+        or text.startswith(('{"', "[{"))
     ):
         return "jsonl"
     if text.lower().startswith(("<!doctype", "<html", "<?xml", "<head", "<body")):

@@ -34,7 +34,7 @@ PEOPLE = (  # whom a row is about, the surest first
     (r"anonymous|visitor|besucher|cookie|device|geraet|client id|installation", 7),
     (r"handle|screen name|profile\b|author", 6),
 )
-NO_CUSTOMER_NUMBER = r"anonymous|visitor|besucher|cookie|device|geraet|handle|session|segment|group|gruppe|type|typ|since|seit|count|anzahl|status|name|city|country|land\b|region|\bage\b|\balter\b|credit|gift"
+NO_CUSTOMER_NUMBER = r"anonymous|visitor|besucher|cookie|device|geraet|handle|session|segment|group|gruppe|type|\btyp\b|since|seit|\bcount|anzahl|status|name|city|country|land\b|region|\bage\b|\balter\b|credit|gift"
 NUMBER_WORD = r"\b(id|no|nr|num|number|key|code|nummer|ref|uuid|guid)\b|(nr|nummer|id|number|no)$"
 CASE = r"ticket|\bcase|response|antwort|anfrage|vorgang|subscription|vertrag|contract|request"
 ORDER_ID = (

@@ -59,8 +59,8 @@ def _head(plain: dict[str, Any], missing: list[str], output: str) -> Iterator[st
     guesses = all_guesses(plain)
     unsure = [place for place, guess in guesses if guess.is_open]
     yield from _comment(
-        f"A draft by `workbench init`. {len(guesses)} settings are guesses from names and values, each with its reason behind `# guess:`; "
-        f"{len(unsure)} of them could not be told from the data and say `# GUESS, check:`."
+        f"A draft by `workbench init`. {len(guesses)} settings are guesses from names and values, each with its reason behind it; "
+        f"{len(unsure)} of them could not be told from the data: search for GUESS."
     )
     if unsure:
         yield from _comment(f"Check first: {', '.join(unsure)}.")

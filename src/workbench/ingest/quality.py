@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from workbench.core.engine import fetch_row
 from workbench.core.errors import InputError
 from workbench.ingest.quarantine import advice, count_rows
 from workbench.ingest.sources import SourceTable
-from workbench.ingest.values import AFTER
+from workbench.ingest.values import AFTER, OUTSIDE
+
+KNOWN, FILLED, STALE_DAYS = 0.9, 0.5, 31  # below, below, above: worth a warning
 
 
 def check_rejects(sources: Mapping[str, SourceTable], aside: pd.DataFrame, limit: float) -> pd.DataFrame:
@@ -42,6 +43,8 @@ def _too_many(sources: Mapping[str, SourceTable], aside: pd.DataFrame, over: pd.
             f'source "{source}": {over.share[source]:.1%} of the rows cannot be used ({"; ".join(causes)}; first rows {first}).'
         )
         fixes += advice(sources[source], group)
+        if OUTSIDE in set(group.reason):
+            fixes.append(f"declare the answers that are none, such as 99, as sources.{source}.missing, or correct score_range")
         if AFTER in set(group.reason):
             fixes.append("events after data_until: set data_until to the day the exports were made, where as_of lies before it")
     return InputError(
@@ -63,75 +66,48 @@ def quality_table(
     is_known: pd.Series,
     latest: pd.Series,
     refused: pd.DataFrame,
+    filled: pd.DataFrame,
     as_of: dt.date,
 ) -> pd.DataFrame:
     """-> the quality table: source, check, rows, share, severity, example; sorted by source and check.
 
-    is_known: True per record of a known person, indexed by source; latest: last event per source.
+    is_known: True per record of a known customer, indexed by source; latest: last event per source; filled: see `completeness`.
     """
-    found = []
-    for row in rows.itertuples(index=False):
-        found.append(
-            _line(row.source, "rows set aside as unreadable", row.quarantined, row.share, "warn" if row.quarantined else "info")
-        )
+    found = [_line(r.source, "rows set aside", r.quarantined, r.share, r.quarantined > 0) for r in rows.itertuples()]
+    found += [
+        _line(name, "what was put right on reading", len(s.notes), 0.0, False, "; ".join(s.notes)) for name, s in sources.items()
+    ]
     for (source, kind), group in identifiers.groupby(["source", "identifier"]):
-        missing = int(group.value.isna().sum())
-        shared = int(group.dropna(subset=["value"]).groupby("value").record_id.nunique().gt(1).sum())
-        found.append(
-            _line(
-                source,
-                f"{kind}: not usable (no valid value, or a placeholder)",
-                missing,
-                missing / len(group),
-                "warn" if missing else "info",
-            )
-        )
-        found.append(
-            _line(
-                source,
-                f"{kind}: values on more than one record",
-                shared,
-                shared / max(group.value.nunique(), 1),
-                "warn" if shared else "info",
-            )
-        )
+        found += _identifier_lines(source, kind, group)
     for source, mine in is_known.groupby(level=0):
-        share = float(mine.mean())
-        found.append(_line(source, "records that belong to a known person", mine.sum(), share, "info" if share > 0.9 else "warn"))
+        found.append(_line(source, "records of a known customer", mine.sum(), float(mine.mean()), mine.mean() <= KNOWN))
     for source, moment in latest.items():
         days = max((as_of - moment.date()).days, 0)
-        found.append(_line(source, "days from the last event to as_of", days, 0.0, "warn" if days > 31 else "info"))
+        found.append(_line(source, "days from the last event to as_of", days, 0.0, days > STALE_DAYS))
+    for r in filled.itertuples():
+        found.append(_line(r.source, f"{r.part} {r.attribute}: filled", r.rows, r.filled, r.filled < FILLED))
     for (kind, reason), group in refused.groupby(["identifier", "reason"]):
-        found.append(_line("all sources", f"{kind}: link refused, {reason}", int(group.records.sum()), 0.0, "warn"))
+        found.append(_line("all sources", f"{kind}: link refused, {reason}", int(group.records.sum()), 0.0, True))
     return pd.DataFrame(found).sort_values(["source", "check"], ignore_index=True).astype({"example": "str"})
 
 
-def completeness(sources: Mapping[str, SourceTable]) -> pd.DataFrame:
-    """-> frame: source, column, filled (share of rows with a value), for identity and profile columns."""
-    lines = []
-    for opened in sources.values():
-        columns = [
-            *dict.fromkeys([*opened.source.identity.values(), *opened.source.profile.values(), *opened.source.consent.values()])
-        ]
-        if not columns:
-            continue
-        table = opened.table
-        filled = fetch_row(
-            table.agg(
-                **{f"f{i}": table[c].cast("string").strip().nullif("").count() / table.count() for i, c in enumerate(columns)}
-            )
-        )
-        lines += [{"source": opened.name, "column": c, "filled": float(filled[f"f{i}"])} for i, c in enumerate(columns)]
-    return pd.DataFrame(lines, columns=["source", "column", "filled"])
+def _identifier_lines(source: str, kind: str, group: pd.DataFrame) -> list[dict]:
+    """How many identifiers of one kind are usable, and how many stand on several records."""
+    missing = int(group.value.isna().sum())
+    shared = int(group.dropna(subset=["value"]).groupby("value").record_id.nunique().gt(1).sum())
+    return [
+        _line(source, f"{kind}: not usable (no valid value, or a placeholder)", missing, missing / len(group), missing > 0),
+        _line(source, f"{kind}: values on more than one record", shared, shared / max(group.value.nunique(), 1), shared > 0),
+    ]
 
 
-def masked(value: str) -> str:
-    """gregory.perez@example.org -> g…@e…; +12125550123 -> +1…23: enough to find the row, not the person."""
-    if "@" in value:
-        name, _, domain = value.partition("@")
-        return f"{name[:1]}…@{domain[:1]}…"
-    return f"{value[:2]}…{value[-2:]}" if len(value) > 4 else "…"
-
-
-def _line(source: str, check: str, rows: int, share: float, severity: str) -> dict:
-    return {"source": source, "check": check, "rows": int(rows), "share": float(share), "severity": severity, "example": None}
+def _line(source: str, check: str, rows: int, share: float, is_warning: bool, example: str | None = None) -> dict:
+    severity = "warn" if is_warning else "info"
+    return {
+        "source": source,
+        "check": check,
+        "rows": int(rows),
+        "share": float(share),
+        "severity": severity,
+        "example": example or None,
+    }

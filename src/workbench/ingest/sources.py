@@ -109,8 +109,6 @@ def _of_parts(
     faults = [Fault(file, line, reason) for file, of_file in parts.items() for part in of_file for line, reason in part.faults]
     rows = sum(part.rows for part in everything)
     reused = sum(part.rows for part in everything if part.is_reused)
-    if reused:
-        notes = [*notes, f"{reused:,} of {rows:,} rows were read before and are unchanged"]
     return SourceTable(
         name, source, _without_missing(table, source), rows + len(faults), faults, notes, len(parts), rows - reused, reused
     )

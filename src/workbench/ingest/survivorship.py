@@ -45,13 +45,14 @@ def collect_attributes(
 def survive(attributes: pd.DataFrame, identities: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     """Long attributes -> golden values: customer_id, attribute, value, source; one row per customer and attribute.
 
-    records: those that count, that is, first seen before as_of. The winner has the highest trust, then the latest record,
-    then the first value in the alphabet.
+    records: those that count, that is, first seen before as_of. The winner has the highest trust, then the latest record, then
+    the record that says most, then the first value in the alphabet.
     """
-    joined = attributes.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
+    said = attributes.groupby(["source", "record_id"]).attribute.transform("size")
+    joined = attributes.assign(said=said).merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
     joined = joined.merge(records[["source", "record_id", "first_seen_at"]], on=["source", "record_id"])
-    order = ["customer_id", "attribute", "trust", "first_seen_at", "value", "source"]
-    ranked = joined.sort_values(order, ascending=[True, True, False, False, True, True])
+    order = ["customer_id", "attribute", "trust", "first_seen_at", "said", "value", "source"]
+    ranked = joined.sort_values(order, ascending=[True, True, False, False, False, True, True])
     return ranked.drop_duplicates(["customer_id", "attribute"])[["customer_id", "attribute", "value", "source"]].reset_index(
         drop=True
     )
@@ -78,6 +79,27 @@ def combine_consent(
 def _consent_rank(word: str, source: Source | None) -> int:
     words = (source.yes_words, source.no_words) if source else ()
     return ("unknown", "yes", "no").index(consent_word(word, *words))
+
+
+def look_up(sources: Mapping[str, SourceTable], known: pd.DataFrame) -> pd.DataFrame:
+    """External facts by attribute -> golden values: customer_id, attribute, value, source; one row per customer and fact.
+
+    known: golden values, profile and personal. A key that stands twice in the external table gives its first row in the
+    alphabet, so that no customer is doubled.
+    """
+    found = []
+    for opened in sources.values():
+        lookup = opened.source.lookup
+        if not lookup:
+            continue
+        picked = {name: opened.table[column].cast("string").strip().nullif("") for name, column in opened.source.profile.items()}
+        facts = fetch(opened.table.select(by=opened.table[lookup.column].cast("string").strip(), **picked).distinct())
+        facts = facts.sort_values(list(facts.columns)).drop_duplicates("by")
+        mine = known[known.attribute == lookup.by][["customer_id", "value"]].rename(columns={"value": "by"})
+        joined = mine.merge(facts, on="by").drop(columns="by")
+        found.append(joined.melt("customer_id", var_name="attribute", value_name="value").dropna().assign(source=opened.name))
+    columns = ["customer_id", "attribute", "value", "source"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns, dtype="str")
 
 
 def golden_records(

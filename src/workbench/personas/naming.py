@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+# What customers of a kind of company are called in names: on their own, and after what they buy.
+PEOPLE = {"b2c": ("shoppers", "buyers"), "b2b": ("accounts", "accounts")}
 KNOWN = 0.5  # a trait that is known for fewer members does not describe the segment
 SURE = 0.1  # a trait enters a name only when its whole interval is at least so far from everybody else
 LEADS = {
@@ -21,9 +24,9 @@ LEADS = {
     "gap_days_mean": ("Rare", "Frequent"),
     "gap_days_cv": ("Irregular", "Regular"),
     "recency_days": ("Fading", "Recent"),
-    "aov": ("Big-basket", "Small-basket"),
-    "lines_per_order": ("Big-basket", "Few-item"),
-    "line_value": ("Premium-item", "Low-price-item"),
+    "aov": ("Large-order", "Small-order"),
+    "lines_per_order": ("Many-item", "Few-item"),
+    "line_value": ("High-value-item", "Low-value-item"),
     "revenue_trend": ("Growing", "Declining"),
     "weekend_share": ("Weekend", "Weekday"),
     "morning_share": ("Morning", ""),
@@ -31,12 +34,12 @@ LEADS = {
     "afternoon_share": ("Afternoon", ""),
     "evening_share": ("Evening", ""),
     "discount_share": ("Discount-seeking", "Full-price"),
-    "own_brand_share": ("Own-brand", "National-brand"),
-    "category_count": ("All-department", "Few-department"),
-    "coupon_redeemed_count": ("Coupon-redeeming", ""),
-    "email_open_rate": ("Newsletter-reading", "Newsletter-ignoring"),
-    "email_open_count": ("Newsletter-reading", ""),
-    "email_click_count": ("Newsletter-clicking", ""),
+    "own_brand_share": ("Own-brand", "Other-brand"),
+    "category_count": ("Many-category", "Few-category"),
+    "coupon_redeemed_count": ("Offer-redeeming", ""),
+    "email_open_rate": ("E-mail-reading", "E-mail-ignoring"),
+    "email_open_count": ("E-mail-reading", ""),
+    "email_click_count": ("E-mail-clicking", ""),
     "page_view_count": ("Web-browsing", ""),
     "search_count": ("Web-searching", ""),
     "add_to_cart_count": ("Web-cart", ""),
@@ -47,16 +50,22 @@ LEADS = {
     "social_count": ("Social", ""),
     "ticket_count": ("Service-contacting", ""),
     "return_share": ("Often-returning", ""),
+    "feature_use_count": ("Product-active", "Product-idle"),
+    "export_count": ("Data-exporting", ""),
+    "api_call_count": ("System-connecting", ""),
+    "admin_action_count": ("Self-administering", ""),
+    "webinar_registration_count": ("Webinar-minded", ""),
+    "webinar_attendance_count": ("Webinar-attending", ""),
 }
 
 
-def name_segments(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series) -> pd.Series:
+def name_segments(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c") -> pd.Series:
     """All comparisons (see `compare_segments`) -> segment_id: name; unique, the same for the same data.
 
-    The two strongest traits of different kinds make the name: "Big-basket discount-seeking shoppers", or with a
-    category "Big-basket produce buyers". Larger segments choose first; a taken name gives way to the next pair of traits.
+    The two strongest traits of different kinds make the name: "Large-order discount-seeking shoppers", or with a category
+    "Large-order produce buyers"; kind b2b: "accounts". Larger segments choose first; a taken name gives way to the next pair.
     """
-    return _choose(compared, catalog, sizes, _candidates)
+    return _choose(compared, catalog, sizes, partial(_candidates, people=PEOPLE[kind]))
 
 
 def name_macros(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series) -> pd.Series:
@@ -116,39 +125,39 @@ class Trait:
 def _trait(feature: str, effect: float, told: pd.DataFrame) -> Trait | None:
     """The trait that a feature gives a segment, if there is a good word for it on that side."""
     family, noun = told.family[feature], told.noun[feature]
-    if family == "affinity" and noun.startswith("share of "):
-        return Trait(noun.removeprefix("share of "), noun, goods=True) if effect > 0 else None
+    if family == "affinity" and noun.endswith(" share"):
+        return Trait(noun.removesuffix(" share"), noun, goods=True) if effect > 0 else None
     word = LEADS.get(feature, ("", ""))[0 if effect > 0 else 1]
-    group = "basket" if feature in BASKET else GROUPS.get(family, feature)
+    group = "order" if feature in PER_ORDER else GROUPS.get(family, feature)
     return Trait(word, group) if word else None
 
 
 # Features that say the same to a reader share a group; a name takes one word of each.
 GROUPS = {
-    "frequency": "rhythm", "cadence": "rhythm", "recency": "rhythm", "value": "money", "trend": "money", "basket": "basket",
+    "frequency": "rhythm", "cadence": "rhythm", "recency": "rhythm", "value": "money", "trend": "money", "order": "order",
 }  # fmt: skip
-BASKET = ("aov", "lines_per_order", "line_value")
+PER_ORDER = ("aov", "lines_per_order", "line_value")
 
 
-def _candidates(traits: list[Trait]) -> Iterator[str]:
+def _candidates(traits: list[Trait], people: tuple[str, str]) -> Iterator[str]:
     """Names from most to least telling: pairs by the sum of their ranks, then triples; a number only where words run out."""
     pairs = sorted(((i, j) for i in range(len(traits)) for j in range(i + 1, len(traits))), key=lambda p: (p[0] + p[1], p[0]))
     for i, j in pairs:
         if traits[i].group != traits[j].group and not (traits[i].goods and traits[j].goods):
-            yield _name([traits[i], traits[j]])
+            yield _name([traits[i], traits[j]], people)
     for i, j in pairs:
         for k in range(j + 1, len(traits)):
             trio = (traits[i], traits[j], traits[k])
             if len({t.group for t in trio}) == 3 and sum(t.goods for t in trio) <= 1:
-                yield _name(list(trio))
+                yield _name(list(trio), people)
     lead = traits[0].word if traits else "Average"
-    yield f"{lead} shoppers"
-    yield from (f"{lead} shoppers, variant {number}" for number in itertools.count(2))
+    yield f"{lead} {people[0]}"
+    yield from (f"{lead} {people[0]}, variant {number}" for number in itertools.count(2))
 
 
-def _name(traits: list[Trait]) -> str:
+def _name(traits: list[Trait], people: tuple[str, str]) -> str:
     how = [t.word for t in traits if not t.goods]
     what = [t.word for t in traits if t.goods]
     words = [how[0], *(w.lower() for w in how[1:])] if how else []
-    tail = f"{' and '.join(what)} buyers" if what else "shoppers"
+    tail = f"{' and '.join(what)} {people[1]}" if what else people[0]
     return " ".join([*words, tail]).strip()

@@ -58,24 +58,37 @@ def traits_not_here(playbook: Playbook, catalog: pd.DataFrame) -> list[str]:
     return sorted({name for rule in playbook.rules for name in rule.when} - set(catalog.feature))
 
 
-def journey_stages(features: pd.DataFrame, customers: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int) -> pd.Series:
+def journey_stages(
+    features: pd.DataFrame, customers: pd.DataFrame, as_of: pd.Timestamp, horizon_days: int, contracts: pd.DataFrame | None = None
+) -> pd.Series:
     """Today's stage of each segmented customer, by the first rule that fits; index: customer_id.
 
     winback: no order for more than twice their usual gap and 28 days; onboarding: first seen within the horizon before
-    as_of or one order only; growth: spending not falling; retention: the rest. Acquisition holds no customers.
+    as_of or one order only; growth: spending not falling; retention: the rest. Acquisition holds no customers. Of customers
+    with contracts (see `count_contracts`) these tell instead of orders: winback: none runs any more; onboarding: first seen
+    within the horizon; growth: more run than one horizon ago; retention: the rest.
     """
     usual = features.gap_days_mean.fillna(28.0).clip(lower=14.0)
     since = (as_of - customers.set_index("customer_id").first_seen_at.reindex(features.index)).dt.days
+    bound, ended, grown = _by_contract(contracts, features.index)
     stage = np.select(
         [
-            features.recency_days > 2 * usual.clip(lower=14.0),
-            (since < horizon_days) | (features.order_count < 2),
-            features.revenue_trend >= 0,
+            np.where(bound, ended, features.recency_days > 2 * usual),
+            (since < horizon_days) | (~bound & (features.order_count < 2)),
+            np.where(bound, grown, features.revenue_trend >= 0),
         ],
         ["winback", "onboarding", "growth"],
         "retention",
     )
     return pd.Series(stage, index=features.index).astype("str")
+
+
+def _by_contract(contracts: pd.DataFrame | None, index: pd.Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Who has or had a contract, whose have all ended, whose grew."""
+    if contracts is None:
+        return tuple(np.zeros(len(index), bool) for _ in range(3))
+    known = contracts.reindex(index)
+    return known.running.notna().to_numpy(), (known.running <= 0).to_numpy(), (known.running > known.running_before).to_numpy()
 
 
 def build_matrix(

@@ -19,7 +19,7 @@ MEAN = "mean of outcomes"
 FUTURE = {
     "aov": "order value",
     "active": "whether they order at all",
-    "redeemed": "coupon redemption",
+    "redeemed": "redemption of offers",
     "orders": "number of orders",
 }
 OURS, RFM, PLAIN, AWARE = "this segmentation", "RFM grid", "plain UMAP + HDBSCAN", "k-means on the same representation"

@@ -11,7 +11,31 @@ from workbench.views.theme import ACCENT, GREY, INK, PALE, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+BOOKS = {
+    "source": "source", "rows_in": "rows in", "rows_out": "used", "set_aside": "set aside", "left_out": "left out", "merged": "merged",
+}  # fmt: skip
+MODEL = {"fact": "fact", "agreement": "agreement", "m": "one person (m)", "u": "by chance (u)", "weight": "weight (bits)"}
+REVIEW = {
+    "source_l": "source", "record_id_l": "record", "source_r": "other source", "record_id_r": "other record",
+    "match_weight": "weight (bits)", "match_probability": "probability",
+}  # fmt: skip
+COUNTS = {"event_type": "event", "events": "events", "with_customer": "tied to somebody", "first": "first", "last": "last"}
+CHANGED = {"change": "change", "customer_id": "customer now", "former_id": "customer before", "records": "records"}
+QUALITY = {"source": "source", "check": "check", "rows": "rows", "share": "share"}
+READY = {
+    "capability": "feature family or KPI",
+    "kind": "kind",
+    "ready": "ready",
+    "missing": "missing",
+    "unlock": "what would bring it",
+}
 ORIGIN_WORDS = {"own": "your own data", "real": "real", "simulated": "simulated", "mixed": "partly real, partly simulated"}
+
+
+def worded(frame: pd.DataFrame) -> pd.DataFrame:
+    """The texts of a table with blanks where names have underscores."""
+    texts = frame.select_dtypes("str").columns
+    return frame.assign(**{c: frame[c].str.replace("_", " ") for c in texts})
 
 
 def say_origins(sources: pd.DataFrame) -> str:
@@ -30,6 +54,7 @@ def chart_sources(sources: pd.DataFrame) -> Axes:
     shades = ordered.origin.map({"own": ACCENT, "real": ACCENT, "mixed": "#66aad0", "simulated": "#c9c9c9"})
     axes.barh(ordered.source, ordered.rows, color=shades)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda rows, _: f"{rows:,.0f}")
     axes.set_xlim(right=ordered.rows.max() * 6)
     for place, row in enumerate(ordered.itertuples()):
         axes.text(row.rows * 1.1, place, f"{row.rows:,} · {ORIGIN_WORDS[row.origin]}", va="center", fontsize=9)
@@ -67,6 +92,25 @@ def say_likeness(notes: list[str], blocking: pd.DataFrame, pairs: pd.DataFrame, 
     sure = int((pairs.match_probability >= min_probability).sum())
     told = f"{int(blocking.pairs.sum()):,} pairs were compared; {sure:,} of them are one customer with a probability of {min_probability:.0%} or more."
     return " ".join([told if len(blocking) else "**No records were compared.**", *(plain(note) for note in notes)])
+
+
+def closest_pair(pairs: pd.DataFrame, min_probability: float) -> pd.Series | None:
+    """The compared pair whose probability is nearest to the threshold; None where no pair was compared."""
+    if pairs.empty:
+        return None
+    return pairs.loc[(pairs.match_probability - min_probability).abs().idxmin()]
+
+
+def say_people(people: pd.DataFrame, customers: pd.DataFrame) -> str:
+    """How many people act for the accounts (b2b)."""
+    mine = people[people.customer_id.isin(customers.customer_id)]
+    if mine.empty:
+        return "Customers here are people themselves; there is nobody under them."
+    several = mine.groupby("person_id").customer_id.nunique().gt(1).sum()
+    return (
+        f"{mine.person_id.nunique():,} people act for {mine.customer_id.nunique():,} of the {len(customers):,} accounts, "
+        f"{len(mine) / max(mine.customer_id.nunique(), 1):.1f} each; {several:,} of them for more than one account."
+    )
 
 
 def chart_waterfall(pair: pd.Series) -> Axes:
@@ -111,7 +155,7 @@ def chart_overlap(combinations: pd.DataFrame, most: int = 12) -> Axes:
     rest = 1 - top.share.sum()
     bars.set(
         ylabel="customers",
-        title=f"{top.share.iloc[0]:.0%} of the customers are known to {len(sets[0])} sources at once; {rest:.0%} are in smaller combinations",
+        title=f"No combination of sources knows more than {top.share.iloc[0]:.0%} of the customers; {rest:.0%} are in smaller ones",
     )
     for place, one in enumerate(sets):
         rows = [sources.index(s) for s in one]

@@ -20,7 +20,7 @@ def say_segments(segments: pd.DataFrame, certificate: pd.DataFrame, board: pd.Da
     counts = certificate.verdict.value_counts()
     top = certificate.sort_values(["revenue_share", "segment_id"], ascending=[False, True]).iloc[0]
     return (
-        f"**{certificate.segment_id.nunique()} segments** of {len(assigned):,} customers; {left:,} further customers without a purchase in the window are reported as unassigned. "
+        f"**{certificate.segment_id.nunique()} segments** of {len(assigned):,} customers; {left:,} further customers without an order in the window are reported as unassigned. "
         f"Of the segments {counts.get('pass', 0)} pass the stability test, {counts.get('watch', 0)} are to be watched and {counts.get('fail', 0)} fail it. "
         f"“{plain(top.segment_name)}” brings most revenue: {top.revenue_share:.0%} from {top.share:.0%} of the customers."
     )
@@ -82,7 +82,7 @@ def say_matrix(matrix: pd.DataFrame, customers: int, not_here: list[str]) -> str
     )
     return (
         f"{idle}Every one of the {len(matrix):,} cells has a treatment. The {customers:,} segmented customers stand at: {words} "
-        "(acquisition holds none: these people are customers already)."
+        "(acquisition holds none: these are customers already)."
     )
 
 
