@@ -166,15 +166,18 @@ def test_nothing_personal_leaves_the_private_table(company):
 
 
 def test_another_key_gives_other_customer_numbers(company):
-    again = identity.link_records(
-        *records.collect_records(company.opened, company.config, bytes(32)),
-        company.config.identity,
-        company.as_of,
-        company.trust,
-        bytes(32),
+    mine, again = (
+        identity.link_records(
+            *records.collect_records(company.opened, company.config, key),
+            company.config.identity,
+            company.as_of,
+            company.trust,
+            key,
+        )
+        for key in (company.key, bytes(32))
     )
-    assert again.identities.customer_id.nunique() == company.linked.identities.customer_id.nunique()
-    assert not set(again.identities.customer_id) & set(company.linked.identities.customer_id)
+    assert again.identities.customer_id.nunique() == mine.identities.customer_id.nunique()
+    assert not set(again.identities.customer_id) & set(mine.identities.customer_id)
 
 
 def test_every_event_of_a_known_record_has_its_customer(company):

@@ -1,12 +1,13 @@
 """Goals: strict, with a hint for a slip of the keyboard."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from workbench.core.config import read_yaml_model
+from workbench.core.config import load_config, read_yaml_model
 from workbench.core.errors import ParameterError
-from workbench.kpis.metrics import KPIS
+from workbench.kpis.metrics import KPIS, WHY_MISSING
 from workbench.kpis.targets import Targets
 
 EXAMPLES = Path(__file__).parents[2] / "configs" / "targets.yaml"
@@ -23,6 +24,20 @@ def test_the_examples_are_valid_and_say_that_they_are_examples():
     assert goals.campaign_roi is None
     assert goals.lapse_rate == pytest.approx(1 - goals.retention_rate)
     assert "EXAMPLES" in EXAMPLES.read_text()
+
+
+def test_the_vendors_examples_are_valid_and_judge_no_billing_rhythm():
+    path = EXAMPLES.with_name("b2b_targets.yaml")
+    goals = read_yaml_model(Targets, path)
+    assert "EXAMPLES" in path.read_text()
+    assert goals.nps is not None
+    assert (goals.repeat_rate, goals.lapse_rate, goals.retention_rate, goals.penetration) == (None,) * 4
+    assert load_config(path.with_name("b2b.yaml")).kpis.targets == "configs/b2b_targets.yaml"
+
+
+def test_no_kpi_speaks_of_one_trade():
+    told = " ".join(f"{k.name} {k.definition} {k.empty}" for k in KPIS) + " ".join(WHY_MISSING.values())
+    assert not re.search(r"\b(coupon|basket|department|store|shop|newsletter|household|buyers|churned)", told)
 
 
 def test_an_unknown_kpi_is_an_error_with_a_hint(tmp_path):

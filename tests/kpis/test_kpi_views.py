@@ -63,7 +63,7 @@ def test_tables(many):
 def test_charts_state_their_finding(many):
     figure = views.chart_kpi_small_multiples(many[0], ("repeat_rate", "aov", "clv", "nps"))
     titles = [ax.get_title(loc="left") for ax in figure.axes]
-    assert titles[0].startswith("Repeat buyers: ")
+    assert titles[0].startswith("Repeat customers: ")
     assert "differ from all customers" in titles[0]
     figure.canvas.draw()
     goals = views.chart_kpi_targets(many[0])

@@ -1,19 +1,27 @@
 """The personalization matrix is complete, its rules are checked like code, and its counts add up to the customers."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workbench.core.config import load_config
 from workbench.core.contracts import JOURNEY, check_frame
+from workbench.core.engine import as_table
 from workbench.core.errors import ParameterError
+from workbench.features.engagement import EMAIL_RATES, SCORE, WORDS
+from workbench.features.purchases import BEHAVIOUR, DISCOUNT, OWN_BRAND
 from workbench.kpis.metrics import KPIS
+from workbench.personas.contracts import count_contracts
 from workbench.personas.playbook import build_matrix, journey_stages, read_playbook
 
-PLAYBOOK = Path(__file__).parents[2] / "configs" / "playbook.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs"
+PLAYBOOK = CONFIGS / "playbook.yaml"
 TEXT = PLAYBOOK.read_text(encoding="utf-8")
 AS_OF = pd.Timestamp("2024-04-15", tz="Europe/Berlin")
 
@@ -97,13 +105,69 @@ def test_stages_by_hand():
     assert set(found) <= set(JOURNEY) - {"acquisition"}
 
 
+CONTRACTS = [
+    # recency, orders, trend, running, running before -> stage: a yearly invoice long ago loses nobody, an ended contract does
+    (300, 1, -1.0, 2, 2, "retention"),
+    (300, 1, 1.0, 2, 2, "retention"),
+    (5, 12, 0.5, 0, 2, "winback"),
+    (5, 12, 0.5, -1, 1, "winback"),
+    (5, 1, 1.0, 1, 0, "onboarding"),
+    (5, 12, -0.5, 3, 2, "growth"),
+    (5, 12, -0.5, 1, 2, "retention"),
+    (300, 12, 0.5, np.nan, np.nan, "winback"),  # never had a contract: orders tell
+    (5, 12, 0.5, np.nan, np.nan, "growth"),
+    (5, 1, 0.5, np.nan, np.nan, "onboarding"),
+]
+
+
+def test_stages_under_contract_by_hand():
+    index = [f"c{i:02d}" for i in range(len(CONTRACTS))]
+    columns = ["recency_days", "order_count", "revenue_trend", "running", "running_before", "stage"]
+    table = pd.DataFrame(CONTRACTS, columns=columns, index=index).assign(gap_days_mean=30.0)
+    known = pd.DataFrame({"customer_id": index, "first_seen_at": pd.Timestamp("2020-01-01", tz="UTC")})
+    held = table[["running", "running_before"]].dropna().astype("int64").iloc[::-1]
+    assert journey_stages(table, known, AS_OF, 92, held).to_dict() == table.stage.to_dict()
+    nobody = journey_stages(table, known, AS_OF, 92, held.iloc[:0])
+    assert nobody.equals(journey_stages(table, known, AS_OF, 92))
+
+
+def test_contracts_are_counted_up_to_the_as_of_day(con):
+    moments = [
+        ("a", "subscription_started", "2023-01-01"), ("a", "subscription_started", "2024-03-01"), ("a", "subscription_started", "2024-04-20"),
+        ("b", "subscription_started", "2023-01-01"), ("b", "subscription_ended", "2024-04-01"), ("b", "subscription_ended", "2024-05-01"),
+        ("c", "order", "2024-01-01"), (None, "subscription_started", "2023-01-01"),
+    ]  # fmt: skip
+    rows = pd.DataFrame(moments, columns=["customer_id", "event_type", "occurred_at"])
+    arrow = pa.Table.from_pandas(rows.assign(occurred_at=pd.to_datetime(rows.occurred_at, utc=True)), preserve_index=False)
+    events = as_table(con, arrow, "contract_events")
+    found = count_contracts(events, AS_OF, 92)
+    assert found.to_dict("index") == {"a": {"running": 2, "running_before": 1}, "b": {"running": 0, "running_before": 1}}
+    assert count_contracts(events.filter(events.event_type == "order"), AS_OF, 92).empty
+
+
 # -- the file -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_playbook_of_the_project_measures_by_kpis_that_exist():
-    book = read_playbook(str(PLAYBOOK))
+@pytest.mark.parametrize("name", ["playbook.yaml", "b2b_playbook.yaml"])
+def test_the_playbooks_of_the_project_measure_by_kpis_that_exist(name):
+    book = read_playbook(str(CONFIGS / name))
     assert {plan.kpi for plan in book.stages.values()} <= {kpi.kpi for kpi in KPIS}
     assert list(book.stages) == list(JOURNEY)
+    known = {f.feature for f in [*BEHAVIOUR, *DISCOUNT, *OWN_BRAND, *EMAIL_RATES, SCORE]} | {f"{kind}_count" for kind in WORDS}
+    assert {trait for rule in book.rules for trait in rule.when} <= known | {"category_count"}
+
+
+def test_every_configuration_names_a_playbook_that_comes_with_it():
+    for path in CONFIGS.glob("*.yaml"):
+        if "sources:" in path.read_text(encoding="utf-8"):
+            assert read_playbook(str(CONFIGS.parent / load_config(path).personas.playbook)).rules
+
+
+def test_the_vendors_playbook_speaks_of_accounts():
+    told = (CONFIGS / "b2b_playbook.yaml").read_text(encoding="utf-8").lower()
+    for word in ("customer-success call", "training", "seat expansion", "renewal", "executive sponsor"):
+        assert word in told
+    assert not re.search(r"\b(baskets?|coupons?|households?|stores?|shop(ping|pers)?|newsletters?)\b", told)
 
 
 def test_a_stage_without_a_rule_for_everybody_is_refused(tmp_path):

@@ -13,7 +13,7 @@ from workbench.core.contracts import check_frame
 from workbench.core.errors import WorkbenchError
 from workbench.personas.naming import name_segments
 from workbench.personas.profile import choose_drivers, compare_segments
-from workbench.personas.story import NUMBER, check_story, show_value, tell_personas
+from workbench.personas.story import NUMBER, check_story, show_value, tell_claim, tell_personas
 
 FEATURES, LABELS = customers(0)
 COMPARED = compare_segments(FEATURES, LABELS, catalog(), 0.95)
@@ -63,6 +63,21 @@ def test_names_do_not_depend_on_the_order_of_rows():
     assert name_segments(shuffled, catalog(), LABELS.value_counts()).to_dict() == NAMES.to_dict()
 
 
+def test_a_company_of_accounts_has_no_shoppers():
+    names = name_segments(COMPARED, catalog(), LABELS.value_counts(), "b2b")
+    assert names.str.endswith(" accounts").all()
+    assert [n.split()[:-1] for n in names] == [n.split()[:-1] for n in NAMES]
+    assert set(NAMES.str.split().str[-1]) <= {"shoppers", "buyers"}
+
+
+def test_names_that_differ_only_in_the_order_of_words_are_one_name():
+    rows = [(0, "aov", 1.5), (0, "discount_share", 1.2), (1, "discount_share", 1.5), (1, "aov", 1.2), (1, "weekend_share", 1.0)]
+    compared = pd.DataFrame(rows, columns=["segment_id", "feature", "effect_size"])
+    compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0)
+    names = name_segments(compared, catalog(), pd.Series({0: 20, 1: 10}))
+    assert names.to_dict() == {0: "Large-order discount-seeking shoppers", 1: "Discount-seeking weekend shoppers"}
+
+
 # -- stories --------------------------------------------------------------------------------------------------------------
 
 
@@ -82,6 +97,13 @@ def test_a_changed_number_is_found(segment):
         lied.loc[at, "story"] = PERSONAS.story[at][: place.start()] + "98765.4" + PERSONAS.story[at][place.end() :]
         with pytest.raises(WorkbenchError, match="tells 98765.4, which no table carries"):
             check_story(lied, QUALITY, DRIVERS, "EUR")
+
+
+def test_a_clause_counts_what_its_noun_names_and_repeats_no_unit():
+    row = pd.Series({"claim": "order often", "noun": "orders", "value": 12.04, "base": 8.3, "unit": "orders"})
+    assert tell_claim(row, "EUR") == "order often (orders: 12.0, all customers: 8.3)"
+    row = row.replace({"orders": "share", "order often": "buy on discount"})
+    assert "1204 %, all customers: 830 %" in tell_claim(row, "EUR")
 
 
 def test_a_lost_minus_is_found():
@@ -119,6 +141,7 @@ def test_a_story_says_its_size_its_claims_and_how_far_to_trust_it():
     "value, unit, shown",
     [
         (0.283, "share", "28 %"),
+        (-0.003, "share", "0 %"),
         (31.259, "money", "31.26 EUR"),
         (1234.5, "money", "1,234 EUR"),
         (-99.99, "money", "-99.99 EUR"),

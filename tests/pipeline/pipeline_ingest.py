@@ -33,15 +33,16 @@ SOURCES = {
 }  # fmt: skip
 COMPANY = {
     "company": {"name": "Sixty", "timezone": "Europe/Berlin", "currency": "EUR", "region": "US"}, "as_of": "2024-06-01",
-    "sources": SOURCES, "identity": {"probabilistic": False, "key_file": "data/pseudonym.key"}, "ingest": {"store": ""},
+    "sources": SOURCES, "ingest": {"store": ""},
+    "identity": {"probabilistic": False, "one_per_customer": ["loyalty_id"], "key_file": "data/pseudonym.key"},
 }  # fmt: skip
 
 
 def crm_rows(count: int = CUSTOMERS) -> list[list[str]]:
-    """Customers with the planted markers, one list of cells each."""
+    """Customers with the planted markers, one list of cells each; the first two share an e-mail, as couples do."""
     return [
         [
-            str(1000 + i), GIVEN[i % 6], FAMILY[i % 5], f"{GIVEN[i % 6].lower()}{i}@planted.example", f"(212) 555-01{i:02d}",
+            str(1000 + i), GIVEN[i % 6], FAMILY[i % 5], f"{GIVEN[i % 6 if i > 1 else 0].lower()}{max(i, 1)}@planted.example", f"(212) 555-01{i:02d}",
             f"L{i:04d}", f"2023-{i % 12 + 1:02d}-05", "yes" if i % 3 else "no", "Thistledown" if i % 2 else "Bonn",
         ]
         for i in range(count)
@@ -50,7 +51,9 @@ def crm_rows(count: int = CUSTOMERS) -> list[list[str]]:
 
 def order_rows(count: int = CUSTOMERS) -> list[list[str]]:
     """Three orders per customer."""
-    return [[f"L{i:04d}", f"2024-0{k + 1}-{i % 27 + 1:02d}", f"{i}-{k}", f"{10 + i}.5{k}"] for i in range(count) for k in range(3)]
+    return [
+        [f"L{i:04d}", f"2024-0{k + 1}-{i % 27 + 1:02d}", f"{i}-{k}", f"{10 + i}.5{k}"] for i in range(count) for k in range(3)
+    ]
 
 
 def lines(header: str, rows: list[list[str]]) -> str:
@@ -92,7 +95,9 @@ def write_company(folder: Path, files: Mapping[str, str | bytes | None] | None =
     return config
 
 
-def run_notebook_01(run_id: str = "lab", config: str = "configs/sixty.yaml", until: str = "", **parameters: Any) -> SimpleNamespace:
+def run_notebook_01(
+    run_id: str = "lab", config: str = "configs/sixty.yaml", until: str = "", **parameters: Any
+) -> SimpleNamespace:
     """Execute the code cells of notebook 01 in this process, without drawing -> its names, and `shown`: what readers see.
 
     until: a text in a cell; the steps end before it.
@@ -104,7 +109,7 @@ def run_notebook_01(run_id: str = "lab", config: str = "configs/sixty.yaml", unt
         code = "".join(cell["source"])
         if until and until in code:
             break
-        exec(compile(code, str(notebook), "exec"), names)  # noqa: S102 - our own notebook
+        exec(compile(code, str(notebook), "exec"), names)
         if "parameters" in cell["metadata"].get("tags", []):
             names |= {"run_dir": f"runs/{run_id}", "config": config, **parameters}
         if "views" in names and not isinstance(names["views"], _Undrawn):

@@ -260,7 +260,7 @@ class Engine(Strict):
     """Where events are computed."""
 
     backend: Literal["duckdb"] = "duckdb"
-    memory_limit: str = Field("2GB", pattern=r"^\d+(\.\d+)? ?[MG]B$")
+    memory_limit: str = Field("4GB", pattern=r"^\d+(\.\d+)? ?[MG]B$")
     threads: Count = Field(2, ge=1, le=256)
 
 

@@ -42,13 +42,13 @@ CHANNELS = {
     "coupon": "coupons",
     "phone": "the phone",
     "e-mail": "service e-mail",
-    "product": "the product itself",
+    "product": "the product",
     "portal": "the service portal",
 }
 # Channels of the books: a document's day and hour are the accountant's, not the customer's.
 BOOKED = ("invoice", "contract")
 EMAIL_RATES = (
-    Feature("email_open_rate", "engagement", "share", "opens by people over e-mails delivered, shrunk", "open most e-mails", "leave e-mails unopened", "channel", "e-mail open rate"),
+    Feature("email_open_rate", "engagement", "share", "opens by people over e-mails delivered, shrunk", "open many of their e-mails", "open few of their e-mails", "channel", "e-mail open rate"),
     Feature("email_click_rate", "engagement", "share", "clicks over e-mails delivered, shrunk", "click often in e-mails", "rarely click in e-mails", "channel", "e-mail click rate"),
 )  # fmt: skip
 SCORE = Feature(
@@ -81,7 +81,7 @@ def _count_of(kind: str) -> Feature:
 def _share_in(channel: str) -> Feature:
     word = CHANNELS.get(channel, channel)
     definition = f"share of the customer's own actions in channel {channel}, shrunk"
-    return Feature(share_feature("channel", channel), "channel", "share", definition, f"turn to {word}", f"seldom use {word}", "channel", f"share of {word}")  # fmt: skip
+    return Feature(share_feature("channel", channel), "channel", "share", definition, f"turn to {word} more than others", f"turn to {word} less than others", "channel", f"actions via {word}")  # fmt: skip
 
 
 def engagement_features(events: ir.Table, window: Window, types: list[str], prior: float) -> ir.Table:

@@ -13,12 +13,12 @@ DAYPARTS = {"morning": (5, 11), "midday": (11, 15), "afternoon": (15, 19), "even
 BEHAVIOUR = (
     Feature("recency_days", "recency", "days", "days since the last order", "have not ordered for a while", "ordered very recently", "timing", "days since the last order"),
     Feature("order_count", "frequency", "orders", "orders in the window", "order often", "order rarely", "timing", "orders"),
-    Feature("orders_last_28", "frequency", "orders", "orders in the last 28 days", "ordered often last month", "ordered little last month", "timing", "orders last month"),
-    Feature("active_weeks", "frequency", "weeks", "different weeks with an order", "order in most weeks", "order in few weeks", "timing", "weeks with an order"),
+    Feature("orders_last_28", "frequency", "orders", "orders in the last 28 days", "ordered often in the last four weeks", "ordered little in the last four weeks", "timing", "orders of the last four weeks"),
+    Feature("active_weeks", "frequency", "weeks", "different weeks with an order", "order in many weeks", "order in few weeks", "timing", "weeks with an order"),
     Feature("gap_days_mean", "cadence", "days", "mean days between days with an order", "leave long gaps between orders", "come back quickly", "timing", "days between orders"),
     Feature("gap_days_cv", "cadence", "ratio", "standard deviation of those days over their mean", "order at irregular intervals", "order at regular intervals", "timing", "irregularity"),
     Feature("net_revenue", "value", "money", "revenue in the window, returns deducted", "spend a lot", "spend little", "offer", "revenue"),
-    Feature("revenue_last_28", "value", "money", "revenue in the last 28 days", "spent a lot last month", "spent little last month", "offer", "revenue last month"),
+    Feature("revenue_last_28", "value", "money", "revenue in the last 28 days", "spent a lot in the last four weeks", "spent little in the last four weeks", "offer", "revenue of the last four weeks"),
     Feature("aov", "value", "money", "average order value: revenue over orders, returns not deducted", "place large orders", "place small orders", "offer", "order value"),
     Feature("revenue_trend", "trend", "share", "revenue of the window's second half less the first half, over both", "spent more lately than before", "spent less lately than before", "timing", "change in spending"),
     Feature("lines_per_order", "order", "lines", "order lines per order", "order many items at once", "order few items at once", "product", "items per order"),
@@ -30,7 +30,7 @@ BEHAVIOUR = (
     ),
 )  # fmt: skip
 DISCOUNT = (
-    Feature("discount_share", "price", "share", "money off over the undiscounted value, shrunk", "buy on discount", "pay full price", "price", "discount share"),
+    Feature("discount_share", "price", "share", "money off over the undiscounted value, shrunk", "buy on discount", "pay close to the full price", "price", "discount share"),
 )  # fmt: skip
 OWN_BRAND = (
     Feature("own_brand_share", "price", "share", "share of revenue of the company's own brand, shrunk", "prefer the company's own brand", "prefer other brands", "product", "own-brand share"),

@@ -17,7 +17,7 @@ from workbench.core.errors import InputError, ParameterError, WorkbenchError
 from workbench.core.inputs import read_key
 from workbench.core.strict_yaml import read_yaml
 from workbench.ingest.events import all_events
-from workbench.ingest.quality import check_rejects
+from workbench.ingest.quality import causes_of, check_rejects
 from workbench.ingest.quarantine import COLUMNS, set_aside
 from workbench.ingest.settle import settle_records
 from workbench.ingest.sources import SourceTable, open_source
@@ -77,8 +77,11 @@ def check_configuration(path: str, tell: Callable[[str], object] = lambda text: 
             problems.append(Problem("sources", fault))
             continue
         if config:
-            faults, events = unusable_values(con, opened, config)
+            faults, events, notes = unusable_values(con, opened, config)
             problems += [Problem("values", fault) for fault in faults]
+            if notes:
+                tell("\n".join(f"  {note}" for note in notes))
+                told[-1] = "\n  ".join([told[-1], *notes])
             happened += [events] if events is not None else []
     if config and not problems:
         problems += _as_of(config, happened)
@@ -87,10 +90,12 @@ def check_configuration(path: str, tell: Callable[[str], object] = lambda text: 
 
 
 def _as_of(config: Config, happened: list[Any]) -> list[Problem]:
-    """Whether anything happened before as_of, asked of all sources together."""
-    if not happened:
-        return []
+    """Whether anything happened at all, and before as_of, asked of all sources together."""
     try:
+        if not any(source.events for source in config.sources.values()):
+            all_events({}, config)
+        if not happened:
+            return []
         # The faults of rows were told source by source: only the rows without any are asked here.
         check_events(
             {},
@@ -119,24 +124,25 @@ def _sound_sources(path: str) -> dict[str, Source]:
     return found
 
 
-def unusable_values(con: Any, opened: SourceTable, config: Config) -> tuple[list[WorkbenchError], Any]:
-    """What a run would stop for once it converts the values of a source -> (errors, its events on the engine or None).
+def unusable_values(con: Any, opened: SourceTable, config: Config) -> tuple[list[WorkbenchError], Any, list[str]]:
+    """What a run would stop for once it converts the values of a source -> (errors, its events on the engine or None, notes).
 
-    The same functions as in a run, source by source, so that one fault hides no other; counts are told, never values.
+    notes: what a run would put right or set aside, told only where nothing stops it.    The same functions as in a run, source by source, so that one fault hides no other; counts are told, never values.
     """
-    alone = {opened.name: opened}
+    alone, events = {opened.name: opened}, None
     try:
         settled = settle_records(alone, config)
-        if not opened.source.events:
-            check_rejects(alone, pd.concat([settled.aside, unreadable_lines(opened)]), config.ingest.max_reject_share)
-            return [], None
-        events = engine.materialize(con, all_events(settled.sources, config), f"checked_{opened.name}")
-        # Whether anything lies before as_of is asked of all sources together.
-        check_events(settled.sources, events, config.model_copy(update={"as_of": FAR}))
-        check_rejects(alone, set_aside(alone, events, settled.aside), config.ingest.max_reject_share)
+        aside = pd.concat([settled.aside, unreadable_lines(opened)])
+        if opened.source.events:
+            events = engine.materialize(con, all_events(settled.sources, config), f"checked_{opened.name}")
+            # Whether anything lies before as_of is asked of all sources together.
+            check_events(settled.sources, events, config.model_copy(update={"as_of": FAR}))
+            aside = set_aside(alone, events, settled.aside)
+        check_rejects(alone, aside, config.ingest.max_reject_share)
     except (InputError, ParameterError) as fault:
-        return [fault], None
-    return [], events
+        return [fault], None, []
+    put_right = [f"{r.rule} ({r.rows:,} row{'' if r.rows == 1 else 's'})" for r in settled.log.itertuples()]
+    return [], events, [*put_right, *(f"set aside: {cause}" for cause in causes_of(aside))]
 
 
 def unreadable_lines(opened: SourceTable) -> pd.DataFrame:

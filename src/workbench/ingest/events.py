@@ -43,7 +43,9 @@ def all_events(sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
     parts = [part for opened in sources.values() for part in declared_events(opened, config)]
     if not parts:
         raise InputError(
-            "no source declares events.", "Without what customers did there is nothing to describe.", "add events to a source"
+            "no source declares events.",
+            "Without what customers did there is nothing to describe.",
+            "say in the configuration what a source's rows are:\n  sources: {NAME: {events: [{type: order, at: COLUMN, amount: COLUMN}]}}",
         )
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
@@ -135,9 +137,11 @@ def _canonical(opened: SourceTable, declared: Events, config: Config) -> ir.Tabl
         channel=_channel(table, declared, opened.source.kind), event_type=kind, **texts, **numbers,
         own_brand=_flag(table, declared.own_brand), machine=_flag(table, declared.machine),
         duration_hours=_hours(table, declared, zone), event_id=_text(table, declared.event_id),
-        fault=_first_of(faults, 1), reason=_first_of(faults, 2),
+        fault_number=ibis.cases(*[(fault[0], i) for i, fault in enumerate(faults)], else_=ibis.null("int8")),
     )  # fmt: skip
-    return _without_repeats(engine.stage(row), declared)
+    row = engine.stage(row)
+    row = row.mutate(fault=_told(row.fault_number, faults, 1), reason=_told(row.fault_number, faults, 2)).drop("fault_number")
+    return _without_repeats(row, declared)
 
 
 def _computed(opened: SourceTable, declared: Events, config: Config, zone: str) -> ir.Table:
@@ -252,8 +256,10 @@ def _number_faults(
     return found
 
 
-def _first_of(faults: Faults, part: int) -> ir.StringValue:
-    return ibis.cases(*[(fault[0], ibis.literal(fault[part])) for fault in faults], else_=ibis.null("string"))
+def _told(number: ir.IntegerValue, faults: Faults, part: int) -> ir.StringValue:
+    """The column or the reason of a row's first fault; missing where it has none."""
+    named = [(number == i, ibis.literal(fault[part])) for i, fault in enumerate(faults)]
+    return ibis.cases((number.isnull(), ibis.null("string")), *named, else_=ibis.null("string"))
 
 
 def _without_repeats(row: ir.Table, declared: Events) -> ir.Table:
@@ -271,7 +277,7 @@ def _without_repeats(row: ir.Table, declared: Events) -> ir.Table:
 def _event_type(table: ir.Table, declared: str | TypeColumn) -> ir.StringValue:
     if isinstance(declared, str):
         return ibis.literal(declared)
-    word = table[declared.column].cast("string").strip()
+    word = engine.trimmed(table[declared.column].cast("string"))
     return ibis.cases(
         *[(word == theirs, ibis.literal(ours)) for theirs, ours in declared.values.items()], else_=ibis.null("string")
     )
@@ -279,12 +285,12 @@ def _event_type(table: ir.Table, declared: str | TypeColumn) -> ir.StringValue:
 
 def _channel(table: ir.Table, declared: Events, kind: str) -> ir.StringValue:
     if isinstance(declared.channel, ChannelColumn):
-        return table[declared.channel.column].cast("string").strip().lower().nullif("").fill_null(kind)
+        return engine.trimmed(table[declared.channel.column].cast("string")).lower().nullif("").fill_null(kind)
     return ibis.literal(declared.channel or kind)
 
 
 def _matches(table: ir.Table, match: Match) -> ir.BooleanValue:
-    return table[match.column].cast("string").strip().isin(list(match.values))
+    return engine.trimmed(table[match.column].cast("string")).isin(list(match.values))
 
 
 def _flag(table: ir.Table, match: Match | None) -> ir.BooleanValue:
@@ -294,7 +300,7 @@ def _flag(table: ir.Table, match: Match | None) -> ir.BooleanValue:
 def _text(table: ir.Table, column: str | None) -> ir.StringValue:
     if not column:
         return ibis.null("string")
-    return table[column].strip().nullif("") if table[column].type().is_string() else table[column].cast("string")
+    return engine.trimmed(table[column]).nullif("") if table[column].type().is_string() else table[column].cast("string")
 
 
 def _total(parsed: list[ir.DecimalValue]) -> ir.Value:

@@ -7,6 +7,7 @@ import difflib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -116,9 +117,10 @@ def _score(header: Sequence[str], needed: Mapping[str, str]) -> int:
 def check_names(names: Sequence[str], needed: Mapping[str, str], refuse: Refuse) -> None:
     """Refuse names that stand twice, also when only case or blanks tell them apart."""
     folded = [name.strip().casefold() for name in names]
+    often = {fold for fold, n in Counter(folded).items() if fold and n > 1}
     for column, fold in zip(names, folded, strict=True):
-        places = [i for i, other in enumerate(folded) if fold and other == fold]
-        if len(places) > 1:
+        if fold in often:
+            places = [i for i, other in enumerate(folded) if other == fold]
             spellings = sorted({names[i] for i in places})
             also = f", spelled {' and '.join(json.dumps(s, ensure_ascii=False) for s in spellings)}" if len(spellings) > 1 else ""
             raise refuse(

@@ -34,10 +34,7 @@ def _too_many(sources: Mapping[str, SourceTable], aside: pd.DataFrame, over: pd.
     """The refusal of sources with too many unreadable rows; the fix by the shapes of the cells that fail."""
     lines, fixes = [], []
     for source, group in aside.groupby("source"):
-        causes = [
-            f'{n:,} rows: column "{c}" {r}' if c else f"{n:,} lines: {r}"
-            for (c, r), n in group[["column", "reason"]].value_counts().head(3).items()
-        ]
+        causes = causes_of(group, with_place=False)[:3]
         first = ", ".join(str(row) for row in group.row.head(3))
         lines.append(
             f'source "{source}": {over.share[source]:.1%} of the rows cannot be used ({"; ".join(causes)}; first rows {first}).'
@@ -57,6 +54,19 @@ def _too_many(sources: Mapping[str, SourceTable], aside: pd.DataFrame, over: pd.
             ]
         ),
     )
+
+
+def causes_of(aside: pd.DataFrame, with_place: bool = True) -> list[str]:
+    """Rows set aside of one source -> words for each column and reason, the most frequent first, with its first row."""
+    counted = aside.groupby(["column", "reason"], as_index=False).agg(rows=("row", "size"), first=("row", "min"))
+    counted = counted.sort_values(["rows", "column", "reason"], ascending=[False, True, True])
+    found = []
+    for c in counted.itertuples():
+        kind = "row" if c.column else "line"
+        place = f" ({'' if c.rows == 1 else 'the first is '}{kind} {c.first})" if with_place else ""
+        what = f'column "{c.column}" {c.reason}' if c.column else c.reason
+        found.append(f"{c.rows:,} {kind}{'' if c.rows == 1 else 's'}: {what}{place}")
+    return found
 
 
 def quality_table(

@@ -52,8 +52,10 @@ def seen_at(opened: SourceTable, zone: str) -> ir.Value:
     return ibis.coalesce(*moments) if moments else ibis.null(engine.MOMENT)
 
 
-def collect_records(sources: Mapping[str, SourceTable], config: Config, key: bytes) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Sources -> (records, identifiers).
+def collect_records(
+    sources: Mapping[str, SourceTable], config: Config, key: bytes, events: ir.Table | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sources -> (records, identifiers). events: converted already (see `read_events`), so that their times are not converted twice.
 
     records: source, record_id, raw_id, first_seen_at; one row per record, sorted.
     identifiers: source, record_id, identifier (email, phone, …), value (standard spelling), raw, seen_at; sorted.
@@ -61,7 +63,7 @@ def collect_records(sources: Mapping[str, SourceTable], config: Config, key: byt
     records, identifiers = [], []
     for opened in sources.values():
         if opened.source.record_id:
-            frame = _rows_of(opened, config)
+            frame = _rows_of(opened, config, events)
             frame["record_id"] = _ids(frame.raw_id, opened.source, key)
             records.append(frame.groupby(["source", "record_id", "raw_id"], as_index=False).seen_at.min())
             identifiers.append(_identifiers_of(frame, config))
@@ -72,17 +74,32 @@ def collect_records(sources: Mapping[str, SourceTable], config: Config, key: byt
     )
 
 
-def _rows_of(opened: SourceTable, config: Config) -> pd.DataFrame:
+def _rows_of(opened: SourceTable, config: Config, events: ir.Table | None) -> pd.DataFrame:
     """Distinct (record, identifiers) of a source with the first moment each was seen; grouped on the engine."""
     table, source = opened.table, opened.source
-    chosen = {kind: table[column].cast("string") for kind, column in source.identity.items() if kind in IDENTIFIERS}
-    chosen |= {kind: engine.parse_code(table[source.identity[kind]]) for kind in chosen if kind in CODES}
-    plain = table.select(
-        raw_id=engine.parse_code(table[source.record_id]), seen_at=seen_at(opened, config.company.zone), **chosen
-    )
-    plain = plain.filter(plain.raw_id.notnull())
-    frame = engine.fetch(plain.group_by("raw_id", *chosen).agg(seen_at=plain.seen_at.min()))
+    named = {kind: column for kind, column in source.identity.items() if kind in IDENTIFIERS}
+    frame = None
+    if events is not None and source.events and not source.created_at and set(named.values()) <= {source.record_id}:
+        frame = _seen_in_events(opened, named, events)
+    if frame is None:
+        plain = _identifying(table, source.record_id, named, seen_at=seen_at(opened, config.company.zone))
+        frame = engine.fetch(plain.group_by("raw_id", *named).agg(seen_at=plain.seen_at.min()))
     return frame.assign(source=opened.name)
+
+
+def _identifying(table: ir.Table, record_id: str, named: Mapping[str, str], **more: ir.Value) -> ir.Table:
+    chosen = {k: engine.parse_code(table[c]) if k in CODES else table[c].cast("string") for k, c in named.items()}
+    plain = table.select(raw_id=engine.parse_code(table[record_id]), **chosen, **more)
+    return plain.filter(plain.raw_id.notnull())
+
+
+def _seen_in_events(opened: SourceTable, named: Mapping[str, str], events: ir.Table) -> pd.DataFrame | None:
+    """The same where the record number is the only identifier; None where a record has no event with a time."""
+    column = opened.source.record_id
+    numbers = opened.table.select(column).distinct()
+    mine = events.filter(events.source == opened.name).group_by("raw_id").agg(seen_at=lambda t: t.occurred_at.min())
+    frame = engine.fetch(_identifying(numbers, column, named).distinct().left_join(mine, "raw_id").drop("raw_id_right"))
+    return None if frame.seen_at.isna().any() else frame
 
 
 def _ids(raw: pd.Series, source: Source, key: bytes) -> pd.Series:

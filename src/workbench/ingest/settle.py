@@ -242,15 +242,15 @@ def _count_record_numbers(opened: SourceTable, notes: list) -> None:
     source, table = opened.source, opened.table
     if not source.record_id:
         return
-    raw = table[source.record_id].cast("string")
-    changed = table.filter(raw != engine.parse_code(table[source.record_id]))
-    if not engine.fetch_row(changed.agg(n=changed.count()))["n"]:
+    counted = table.group_by(raw=table[source.record_id].cast("string")).agg(rows=table.count())
+    keyed = counted.mutate(code=engine.parse_code(counted.raw))
+    changed = engine.fetch_row(keyed.agg(rows=keyed.rows.sum(where=keyed.raw != keyed.code)))["rows"]
+    if not changed:
         return
-    keyed = table.select(raw=raw, code=engine.parse_code(table[source.record_id]))
-    spelled = keyed.group_by("code").agg(spellings=keyed.raw.nunique(), rows=keyed.count())
+    spelled = keyed.group_by("code").agg(spellings=keyed.count(), rows=keyed.rows.sum())
     many = spelled.spellings > 1
     found = engine.fetch_row(spelled.agg(one=spelled.count(where=many), rows=spelled.rows.sum(where=many)))
-    notes.append((f"{source.record_id}: one spelling of a number (1.0 is 1, blanks go)", engine.count_rows(changed), "9.0", "9"))
+    notes.append((f"{source.record_id}: one spelling of a number (1.0 is 1, blanks go)", int(changed), "9.0", "9"))
     if found["one"]:
         notes.append((f"{source.record_id}: warning, different spellings became one record", int(found["rows"]), "9.0, 9", "9"))
 

@@ -81,10 +81,11 @@ def _check_decimal_marks(opened: SourceTable, column: str) -> None:
 
 def _check_as_of(events: ir.Table, config: Config) -> None:
     timed = events.filter(events.occurred_at.notnull(), events.reason.isnull() | (events.reason == values.AFTER))
+    days = engine.local_time(timed.occurred_at, config.company.zone)  # as_of is a day there
     found = engine.fetch_row(
         timed.agg(
-            first=timed.occurred_at.min().date(),
-            last=timed.occurred_at.max().date(),
+            first=days.min().date(),
+            last=days.max().date(),
             before=timed.count(where=~values.is_after(timed.occurred_at, values.start_of(config, config.as_of))),
         )
     )

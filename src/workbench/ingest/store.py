@@ -168,12 +168,10 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-_folders: weakref.WeakKeyDictionary[Any, dict[str, Path]] = weakref.WeakKeyDictionary()
-
-
 def _in_use(con: Any, base: Path | None) -> Path:
     """This process's own folder of parts, as long as its engine lives; beside the store, so that links are possible."""
-    mine = _folders.setdefault(con, {})
+    # On the engine itself: two engines of the same settings are equal, and one must not lose its parts with the other.
+    mine: dict[str, Path] = vars(con).setdefault("_workbench_parts", {})
     if str(base) in mine and mine[str(base)].is_dir():
         return mine[str(base)]
     shelf = base / ".in-use" if base else Path(tempfile.gettempdir())

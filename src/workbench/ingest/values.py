@@ -38,7 +38,7 @@ RATE = types.Decimal(18, 8)
 
 def filled(column: ir.Column) -> ir.BooleanValue:
     """Whether a cell holds more than blanks."""
-    return column.strip() != "" if column.type().is_string() else column.notnull()
+    return engine.trimmed(column) != "" if column.type().is_string() else column.notnull()
 
 
 def zone_of(declared: str, config: Config) -> str:

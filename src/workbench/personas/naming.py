@@ -20,8 +20,8 @@ LEADS = {
     "revenue_last_28": ("Top-spending", "Lately quiet"),
     "order_count": ("Frequent", "Occasional"),
     "orders_last_28": ("Frequent", "Lately quiet"),
-    "active_weeks": ("Every-week", "Occasional"),
-    "gap_days_mean": ("Rare", "Frequent"),
+    "active_weeks": ("Steady", "Occasional"),
+    "gap_days_mean": ("Seldom-ordering", "Frequent"),
     "gap_days_cv": ("Irregular", "Regular"),
     "recency_days": ("Fading", "Recent"),
     "aov": ("Large-order", "Small-order"),
@@ -53,7 +53,7 @@ LEADS = {
     "feature_use_count": ("Product-active", "Product-idle"),
     "export_count": ("Data-exporting", ""),
     "api_call_count": ("System-connecting", ""),
-    "admin_action_count": ("Self-administering", ""),
+    "admin_action_count": ("Admin-active", ""),
     "webinar_registration_count": ("Webinar-minded", ""),
     "webinar_attendance_count": ("Webinar-attending", ""),
 }
@@ -96,15 +96,21 @@ def _choose(
     compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, candidates: Callable[[list[Trait]], Iterator[str]]
 ) -> pd.Series:
     told = catalog.set_index("feature")
-    taken: dict[str, int] = {}
+    taken: dict[frozenset[str], tuple[int, str]] = {}
     for segment in sizes.sort_values(ascending=False, kind="stable").index:
         mine = compared[(compared.segment_id == segment) & (compared.coverage >= KNOWN)]
         mine = mine.assign(strength=mine.effect_size.abs())
         mine = mine[np.where(mine.effect_size > 0, mine.ci_low, -mine.ci_high) >= SURE]
         mine = mine.sort_values(["strength", "feature"], ascending=[False, True])
         traits = [t for row in mine.itertuples() if (t := _trait(row.feature, row.effect_size, told))]
-        taken[next(name for name in candidates(traits) if name not in taken)] = segment
-    return pd.Series({segment: name for name, segment in taken.items()}).sort_index()
+        name = next(name for name in candidates(traits) if _words(name) not in taken)
+        taken[_words(name)] = (segment, name)
+    return pd.Series(dict(taken.values())).sort_index()
+
+
+def _words(name: str) -> frozenset[str]:
+    """A name without the order of its words: "regular rare" and "rare regular" are one name to a reader."""
+    return frozenset(name.lower().split())
 
 
 def _macro_candidates(traits: list[Trait]) -> Iterator[str]:

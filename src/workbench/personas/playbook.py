@@ -65,16 +65,16 @@ def journey_stages(
 
     winback: no order for more than twice their usual gap and 28 days; onboarding: first seen within the horizon before
     as_of or one order only; growth: spending not falling; retention: the rest. Acquisition holds no customers. Of customers
-    with contracts (see `count_contracts`) these tell instead of orders: winback: none runs any more; onboarding: first seen
-    within the horizon; growth: more run than one horizon ago; retention: the rest.
+    with contracts (see `count_contracts`) these tell instead of orders: winback: none runs any more; onboarding: none ran one
+    horizon ago; growth: more run than one horizon ago; retention: the rest.
     """
     usual = features.gap_days_mean.fillna(28.0).clip(lower=14.0)
     since = (as_of - customers.set_index("customer_id").first_seen_at.reindex(features.index)).dt.days
-    bound, ended, grown = _by_contract(contracts, features.index)
+    bound, ended, fresh, grown = _by_contract(contracts, features.index)
     stage = np.select(
         [
             np.where(bound, ended, features.recency_days > 2 * usual),
-            (since < horizon_days) | (~bound & (features.order_count < 2)),
+            (since < horizon_days) | np.where(bound, fresh, features.order_count < 2),
             np.where(bound, grown, features.revenue_trend >= 0),
         ],
         ["winback", "onboarding", "growth"],
@@ -83,12 +83,12 @@ def journey_stages(
     return pd.Series(stage, index=features.index).astype("str")
 
 
-def _by_contract(contracts: pd.DataFrame | None, index: pd.Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Who has or had a contract, whose have all ended, whose grew."""
+def _by_contract(contracts: pd.DataFrame | None, index: pd.Index) -> tuple[np.ndarray, ...]:
+    """Flags per customer: has or had a contract; all have ended; none ran one horizon ago; more run than then."""
     if contracts is None:
-        return tuple(np.zeros(len(index), bool) for _ in range(3))
-    known = contracts.reindex(index)
-    return known.running.notna().to_numpy(), (known.running <= 0).to_numpy(), (known.running > known.running_before).to_numpy()
+        return tuple(np.zeros(len(index), bool) for _ in range(4))
+    now, then = contracts.running.reindex(index), contracts.running_before.reindex(index)
+    return tuple(flag.to_numpy() for flag in (now.notna(), now <= 0, then <= 0, now > then))
 
 
 def build_matrix(

@@ -14,15 +14,16 @@ NUMBER = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?")
 def show_value(value: float, unit: str, currency: str) -> str:
     """A feature's value in its unit, as prose shows it: 0.283 share -> 28 %, 31.26 money -> 31.26 USD."""
     if unit == "share":
-        return f"{100 * value:.0f} %"
+        return f"{round(100 * value)} %"
     if unit == "money":
         return f"{value:,.2f} {currency}" if abs(value) < 100 else f"{value:,.0f} {currency}"
     return f"{value:,.1f} {unit}" if unit not in ("ratio", "points") else f"{value:,.2f}"
 
 
 def tell_claim(row: pd.Series, currency: str) -> str:
-    """One driver -> a clause: what they do, their value and everybody's."""
-    return f"{row.claim} ({row.noun}: {show_value(row.value, row.unit, currency)}, all customers: {show_value(row.base, row.unit, currency)})"
+    """One driver -> a clause: what they do, their value and everybody's; the noun says what is counted, so no unit repeats it."""
+    mine, base = (show_value(value, row.unit, currency).removesuffix(f" {row.unit}") for value in (row.value, row.base))
+    return f"{row.claim} ({row.noun}: {mine}, all customers: {base})"
 
 
 def tell_personas(segments: pd.DataFrame, drivers: pd.DataFrame, currency: str) -> pd.DataFrame:

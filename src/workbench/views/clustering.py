@@ -36,7 +36,7 @@ def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float]
     best, worst = max(ceiling, key=ceiling.get), min(ceiling, key=ceiling.get)
     return (
         f"The space holds {predicted.shape[1]} predicted outcomes. Out of time they explain between {ceiling[worst]:.0%} ({_words(worst, names)}) and "
-        f"{ceiling[best]:.0%} ({_words(best, names)}) of what customers then did: segments cannot know more than that."
+        f"{ceiling[best]:.0%} ({_words(best, names)}) of what customers then did: segments hardly know more than that."
     )
 
 
@@ -60,8 +60,8 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     best = mean.r2_adjusted.drop(AWARE).idxmax()
     beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
     verdict = (
-        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of outcomes, {ours / mean.ceiling[OURS]:.0%} of what can be "
-        f"explained from the same features, {ours / rfm:.2f} times the RFM grid and {ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN."
+        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of outcomes, {_of_ceiling(ours, mean.ceiling[OURS])}, "
+        f"{ours / rfm:.2f} times the RFM grid and {ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN."
         if ours > rfm
         else f"**It explains {ours:.1%} of the variance of outcomes, no more than the RFM grid ({rfm:.1%}): use the RFM grid.**"
     )
@@ -70,6 +70,15 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     return " ".join(
         [weak, again, *([beaten] if best not in (OURS, RFM) else []), verdict, *([kmeans] if aware > 0.95 * ours else [])]
     )
+
+
+def _of_ceiling(ours: float, ceiling: float) -> str:
+    """How much of the ceiling is reached, or that predictions for single customers, learned from few, fall behind segment means."""
+    if not np.isfinite(ceiling):
+        return "with no prediction to compare it to"
+    if ours <= ceiling:
+        return f"{ours / ceiling:.0%} of what can be explained from the same features"
+    return f"more than predictions for single customers ({ceiling:.1%}; so few customers teach them little)"
 
 
 def in_words(wide: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:

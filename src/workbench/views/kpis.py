@@ -258,7 +258,7 @@ def _first_upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _short(name: str, most: int = 34) -> str:
+def _short(name: str, most: int = 44) -> str:
     """A segment's name for an axis: no control characters, at most `most` characters."""
     text = re.sub(r"[\u202a-\u202e\u2066-\u2069\x00-\x1f]", " ", str(name))
     return text if len(text) <= most else text[: most - 1] + "…"

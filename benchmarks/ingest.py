@@ -1,0 +1,139 @@
+"""Print how long events take to ingest, beside the time DuckDB needs to copy the same files to Parquet with explicit types."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+
+from workbench.core import engine
+from workbench.core.config import Config
+from workbench.ingest import events as happenings
+from workbench.ingest import identity, quality, quarantine, records, settle, sources
+
+TYPES = {
+    "line_id": "BIGINT", "customer": "VARCHAR", "ordered_at": "TIMESTAMP", "order_no": "VARCHAR", "item": "VARCHAR",
+    "category": "VARCHAR", "quantity": "INTEGER", "amount": "DECIMAL(18,4)", "discount": "DECIMAL(18,4)", "campaign": "VARCHAR",
+}  # fmt: skip
+ROWS = """
+    SELECT i AS line_id, 'c' || (hash(i // 7) % {customers}) AS customer,
+        strftime(TIMESTAMP '2023-01-01' + INTERVAL 1 MINUTE * (hash(i // 7) % 1000000), '%Y-%m-%d %H:%M:%S') AS ordered_at,
+        'o' || (i // 7) AS order_no, 'item ' || (hash(i) % 20000) AS item, 'category ' || (hash(i) % 40) AS category,
+        1 + hash(i) % 3 AS quantity, (hash(i) % 10000) / 100 AS amount, (hash(i + 1) % 300) / 100 AS discount,
+        CASE WHEN hash(i) % 10 = 0 THEN 'spring' ELSE '' END AS campaign
+    FROM range({rows}) t(i)
+"""
+
+
+def write_files(folder: Path, rows: int, files: int) -> None:
+    """Write order lines as CSV files of equal size."""
+    con = duckdb.connect()
+    for number in range(files):
+        first, last = rows * number // files, rows * (number + 1) // files
+        query = ROWS.format(rows=rows, customers=max(rows // 100, 10))
+        con.execute(
+            f"COPY (FROM ({query}) WHERE line_id >= {first} AND line_id < {last}) TO '{folder}/orders_{number:02d}.csv' (HEADER)"
+        )
+
+
+def copy_with_types(folder: Path) -> tuple[float, float]:
+    """Seconds on the clock and of the processors that DuckDB needs to copy the same files to Parquet with explicit types."""
+    con = duckdb.connect(config={"threads": 2, "memory_limit": "2GB", "temp_directory": str(folder / "spill")})
+    columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in TYPES.items()) + "}"
+    started, used = time.perf_counter(), cpu()
+    con.execute(
+        f"COPY (FROM read_csv('{folder}/orders_*.csv', header=true, auto_detect=false, columns={columns})) TO '{folder}/typed.parquet'"
+    )
+    return time.perf_counter() - started, cpu() - used
+
+
+def cpu() -> float:
+    """Seconds of processor time so far: what the machine's other work does not stretch."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def ingest(folder: Path, rows: int) -> dict[str, float]:
+    """Seconds of notebook 01's steps for the events: open, settle, convert, check, tie to customers and write."""
+    plain = {
+        "as_of": "2024-06-01",
+        "data_until": "2025-12-31",
+        "company": {"timezone": "UTC"},
+        "identity": {"probabilistic": "false"},
+        "ingest": {"store": str(folder / "store")},
+        "sources": {
+            "orders": {
+                "kind": "pos", "path": f"{folder}/orders_*.csv", "record_id": "customer", "identity": {"customer_number": "customer"},
+                "events": [
+                    {"type": "order", "at": "ordered_at", "order_id": "order_no", "item": "item", "category": "category",
+                     "quantity": "quantity", "amount": "amount", "discount": "discount", "campaign_id": "campaign"},
+                ],
+            }
+        },
+    }  # fmt: skip
+    import pandas as pd
+
+    config, seconds, started = Config.model_validate(plain), {}, time.perf_counter()
+
+    def lap(step: str) -> None:
+        nonlocal started
+        seconds[step], started = time.perf_counter() - started, time.perf_counter()
+
+    con = engine.connect(config.engine, folder / "spill")
+    opened = sources.read_sources(con, config)
+    lap("read")
+    settled = settle.settle_records(opened, config)
+    lap("settle")
+    events = happenings.read_events(con, settled.sources, config)
+    lap("convert")
+    aside = quarantine.set_aside(settled.sources, events, settled.aside)
+    quality.check_rejects(opened, aside, 0.01)
+    lap("check")
+    everyone, identifiers = records.collect_records(settled.sources, config, bytes(32), events)
+    as_of = pd.Timestamp(config.as_of, tz="UTC")
+    linked = identity.link_records(everyone, identifiers, config.identity, as_of, {}, bytes(32))
+    lap("link")
+    tied = happenings.tie_to_customers(con, events, everyone, linked.identities)
+    engine.write_parquet(con, tied, folder / "events.parquet")
+    lap("write")
+    written = engine.count_rows(engine.read_parquet(con, folder / "events.parquet"))
+    assert written == rows, f"{written:,} of {rows:,} rows"
+    con.disconnect()
+    again = time.perf_counter()
+    con = engine.connect(config.engine, folder / "spill")
+    sources.read_sources(con, config)
+    seconds["(read again, from the store)"] = time.perf_counter() - again
+    return seconds
+
+
+def main() -> None:
+    """Print the ratio, from files of our own making."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_files(folder, options.rows, 4)
+        size = sum(p.stat().st_size for p in folder.glob("*.csv")) / 2**30
+        first = copy_with_types(folder)
+        used = cpu()
+        steps = ingest(folder, options.rows)
+        used = cpu() - used
+        second = copy_with_types(folder)  # before and after: the machine may be noisy
+    whole = sum(s for step, s in steps.items() if not step.startswith("("))
+    print(
+        f"{options.rows:,} order lines, {size:.2f} GiB of CSV: ingest {whole:.1f} s, typed copy {first[0]:.1f} and {second[0]:.1f} s"
+    )
+    print(
+        f"  ratio {2 * whole / (first[0] + second[0]):.2f} by the clock, {2 * used / (first[1] + second[1]):.2f} in processor time ({used:.0f} s); "
+        + ", ".join(f"{step} {s:.1f} s" for step, s in steps.items())
+    )
+    print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
+
+
+if __name__ == "__main__":
+    main()
