@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := data/demo/pseudonym.key
 ORDERS := data/orders/pseudonym.key
+VENDOR := data/b2b/pseudonym.key
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lab notebooks benchmark schema lock clean
@@ -24,6 +25,9 @@ $(DEMO): | $(STAMP)
 
 $(ORDERS): | $(STAMP)
 	$(BIN)/workbench demo --company orders
+
+$(VENDOR): | $(STAMP)
+	$(BIN)/workbench demo --company vendor
 
 run: $(STAMP) $(DEMO)  ## run the default configuration end to end and write the report
 	$(BIN)/workbench run
@@ -45,6 +49,8 @@ notebooks: $(STAMP) $(DEMO)  ## run the committed notebooks again and store thei
 
 benchmark: $(STAMP) $(DEMO) $(ORDERS)  ## print every figure that the README quotes
 	$(BIN)/python benchmarks/figures.py
+	$(BIN)/python benchmarks/identity.py
+	$(BIN)/python benchmarks/ingest.py
 
 schema: $(STAMP)  ## write configs/workbench.schema.json anew
 	$(BIN)/workbench schema > configs/workbench.schema.json

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -82,8 +83,9 @@ def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def write_company(folder: Path, files: Mapping[str, str | bytes | None] | None = None, settings: Mapping | None = None) -> Path:
+def write_company(folder: Path, files: Mapping[str, str | bytes | None] | None = None, *settings: Mapping) -> Path:
     """The company's files and configuration, with others laid over them (None: no such file) -> the configuration."""
+    plain = reduce(merged, settings, COMPANY)
     everything = {"crm.csv": crm_text(), "orders.csv": orders_text(), "data/pseudonym.key": KEY, **(files or {})}
     for name, content in everything.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,7 @@ def write_company(folder: Path, files: Mapping[str, str | bytes | None] | None =
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     (folder / "configs").mkdir(exist_ok=True)
     config = folder / "configs" / "sixty.yaml"
-    config.write_text(yaml.safe_dump(merged(COMPANY, settings or {}), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    config.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return config
 
 

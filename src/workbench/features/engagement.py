@@ -16,7 +16,7 @@ from workbench.features.window import Window
 WORDS = {
     "email_open": ("open e-mails often", "seldom open e-mails", "e-mails opened", "channel"),
     "email_click": ("click in e-mails often", "seldom click in e-mails", "clicks in e-mails", "channel"),
-    "campaign_sent": ("are already in many campaigns", "were in few campaigns", "campaigns received", "channel"),
+    "campaign_sent": ("were in many campaigns", "were in few campaigns", "campaigns received", "channel"),
     "coupon_redeemed": ("redeem offers often", "seldom redeem offers", "offers redeemed", "offer"),
     "page_view": ("browse the website often", "seldom browse the website", "pages viewed", "channel"),
     "search": ("search on the website often", "seldom search on the website", "searches", "content"),

@@ -34,7 +34,7 @@ LEADS = {
     "afternoon_share": ("Afternoon", ""),
     "evening_share": ("Evening", ""),
     "discount_share": ("Discount-seeking", "Full-price"),
-    "own_brand_share": ("Own-brand", "Other-brand"),
+    "own_brand_share": ("Own-brand", "Brand-name"),
     "category_count": ("Many-category", "Few-category"),
     "coupon_redeemed_count": ("Offer-redeeming", ""),
     "email_open_rate": ("E-mail-reading", "E-mail-ignoring"),
