@@ -11,9 +11,9 @@ from typing import Any
 
 from workbench.core import engine
 from workbench.core.config import ClusteringSettings, Source
-from workbench.ingest.draft_columns import NO, YES
-from workbench.ingest.draft_guesses import EVENT_WORDS, Guess, SourceGuess, in_order, plain_of, value_of
-from workbench.ingest.draft_words import event_word
+from workbench.ingest.draft.columns import NO, YES
+from workbench.ingest.draft.guesses import EVENT_WORDS, Guess, SourceGuess, in_order, plain_of, value_of
+from workbench.ingest.draft.words import event_word
 from workbench.ingest.sources import open_source
 from workbench.ingest.standardize import consent_word
 

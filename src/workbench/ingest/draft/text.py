@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from workbench.core import workspace
-from workbench.ingest.draft_guesses import Guess, SourceGuess, value_of
+from workbench.ingest.draft.guesses import Guess, SourceGuess, value_of
 
 WIDTH = 110
 

@@ -1,6 +1,6 @@
 """Words that names of files and columns are made of, in English and German: evidence beside the values, never alone.
 
-Every pattern is searched in a name folded by draft_columns.fold: 'Bestell-Nr.' is 'bestell nr'.
+Every pattern is searched in a name folded by columns.fold: 'Bestell-Nr.' is 'bestell nr'.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ EVENT_WORDS: dict[str, dict[str, str]] = {
 
 def event_word(word: str, kind: str) -> tuple[str, bool]:
     """A system's word for what happened -> (ours, whether it is known); an unknown one is kept as a plain name."""
-    from workbench.ingest.draft_columns import fold
+    from workbench.ingest.draft.columns import fold
 
     folded = fold(word)
     for words in (EVENT_WORDS.get(kind, {}), EVENT_WORDS[""]):

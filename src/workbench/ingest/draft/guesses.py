@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.ingest import draft_columns as look
-from workbench.ingest import draft_words as words
-from workbench.ingest.draft_columns import Column
-from workbench.ingest.draft_samples import Sample
+from workbench.ingest.draft import columns as look
+from workbench.ingest.draft import words
+from workbench.ingest.draft.columns import Column
+from workbench.ingest.draft.samples import Sample
 
 PROFILE_VALUES = 40
 EVENT_WORDS = 60

@@ -16,11 +16,11 @@ from workbench.core.config import Engine, load_config
 from workbench.core.engine import connect
 from workbench.core.errors import InputError, ParameterError
 from workbench.core.files import write_text
-from workbench.ingest.draft_columns import Column
-from workbench.ingest.draft_guesses import Guess, SourceGuess, guess_sources, value_of
-from workbench.ingest.draft_history import Facts, look_through, plan_time, segments_for
-from workbench.ingest.draft_samples import take_samples
-from workbench.ingest.draft_yaml import all_guesses, draft_text
+from workbench.ingest.draft.columns import Column
+from workbench.ingest.draft.guesses import Guess, SourceGuess, guess_sources, value_of
+from workbench.ingest.draft.history import Facts, look_through, plan_time, segments_for
+from workbench.ingest.draft.samples import take_samples
+from workbench.ingest.draft.text import all_guesses, draft_text
 
 ZONES = {  # offsets that were seen -> a zone that has them; + east of Greenwich
     frozenset({"+01:00", "+02:00"}): "Europe/Berlin", frozenset({"+00:00", "+01:00"}): "Europe/London", frozenset({"+02:00", "+03:00"}): "Europe/Athens",
