@@ -166,6 +166,6 @@ def _spellings(identifiers: pd.DataFrame) -> pd.DataFrame:
 
 
 def shape(text: str) -> str:
-    """'(212) 555-0123' -> '(999) 999-9999'; letters become a or A."""
+    """'(212) 555-0123' -> '(999) 999-9999'; letters become a or A, and @ a word, so that no shape looks like an address."""
     lower = re.sub(r"[a-zß-öø-ÿ]", "a", re.sub(r"\d", "9", text))
-    return "".join("A" if c.isalpha() and c != "a" else c for c in lower)[:40]
+    return "".join("A" if c.isalpha() and c != "a" else c for c in lower).replace("@", " at ")[:40]

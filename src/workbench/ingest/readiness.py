@@ -65,8 +65,10 @@ CAPABILITIES = (
 )
 
 
-def known_facts(events: ir.Table, customers: pd.DataFrame, period_days: int, as_of: pd.Timestamp) -> set[str]:
-    """Events and customers -> facts of the last period before as_of: event types, event_type.column, history, profile, consent."""
+def known_facts(
+    events: ir.Table, customers: pd.DataFrame, people: pd.DataFrame, period_days: int, as_of: pd.Timestamp
+) -> set[str]:
+    """Events, customers and the people of accounts -> facts of the last period before as_of: event types, event_type.column, history, profile, consent."""
     start = as_of - pd.Timedelta(days=period_days)
     past = events.filter(
         events.customer_id.notnull(), events.occurred_at < as_of.to_pydatetime(), ~events.machine.fill_null(False)
@@ -87,9 +89,13 @@ def known_facts(events: ir.Table, customers: pd.DataFrame, period_days: int, as_
     spent = events.filter(events.event_type == "ad_spend", events.occurred_at >= start.to_pydatetime(), events.cost.notnull())
     if engine.count_rows(spent.filter(spent.occurred_at < as_of.to_pydatetime()).limit(1)):
         facts.add("ad_spend")
-    columns = set(customers.columns) - {"customer_id", "kind", "first_seen_at"}
-    filled = {c for c in columns if customers[c].replace("unknown", None).notna().any()}
-    facts |= {"consent"} if any(c.startswith("consent_") for c in filled) else set()
+    filled = {c for c in customers if customers[c].replace("unknown", None).notna().any()} - {
+        "customer_id",
+        "kind",
+        "first_seen_at",
+    }
+    asked = filled | {c for c in people if people[c].replace("unknown", None).notna().any()}
+    facts |= {"consent"} if any(c.startswith("consent_") for c in asked) else set()
     return facts | ({"profile"} if any(not c.startswith("consent_") for c in filled) else set())
 
 

@@ -81,7 +81,7 @@ def say_identity(identities: pd.DataFrame, customers: pd.DataFrame, matches: pd.
     alike = int((matches.rule == "alike").sum())
     return (
         f"{len(identities):,} records became **{len(customers):,} customers** ({known.sum() / max(len(customers), 1):.1f} records each). "
-        f"{int((~known).sum()):,} records belong to nobody known before the as-of day, most of them browsers that never logged in; they are kept apart. "
+        f"{int((~known).sum()):,} records belong to nobody known before the as-of day (browsers and devices without a login, people without an account, later records); they are kept apart. "
         f"{len(matches) - alike:,} links rest on a shared identifier, {alike:,} on how alike two records are. "
         f"{len(review):,} further pairs were not joined and stand in `link_review` for somebody to look at."
     )
@@ -190,7 +190,7 @@ def chart_filled(filled: pd.DataFrame) -> Axes:
 def say_readiness(readiness: pd.DataFrame) -> str:
     """How much of what the workbench can compute these sources allow, and what would unlock the rest."""
     ready = int(readiness.ready.sum())
-    told = f"These sources allow **{ready} of {len(readiness)}** features families and KPIs ({ready / len(readiness):.0%})."
+    told = f"These sources allow **{ready} of {len(readiness)}** feature families and KPIs ({ready / len(readiness):.0%})."
     missing = readiness[~readiness.ready]
     if missing.empty:
         return told
