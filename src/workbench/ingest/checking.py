@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +19,10 @@ from workbench.ingest.events import all_events
 from workbench.ingest.quality import causes_of, check_rejects
 from workbench.ingest.quarantine import COLUMNS, set_aside
 from workbench.ingest.settle import settle_records
-from workbench.ingest.sources import SourceTable, open_source
-from workbench.ingest.stops import check_events
+from workbench.ingest.sources import SourceTable, check_declared, open_source
+from workbench.ingest.stops import check_as_of, check_events
 
 CLASSES = ("configuration", "key file", "sources", "values")
-FAR = dt.date(9000, 1, 1)
 MOST_LINES = 12  # of one class of problems
 
 
@@ -63,10 +61,11 @@ def check_configuration(path: str, tell: Callable[[str], object] = lambda text: 
         problems.append(Problem("configuration", fault))
         config, company, sources = None, None, _sound_sources(path)
     if config:
-        try:
-            read_key(config)
-        except ParameterError as fault:
-            problems.append(Problem("key file", fault))
+        for kind, check in (("configuration", check_declared), ("key file", read_key)):
+            try:
+                check(config)
+            except ParameterError as fault:
+                problems.append(Problem(kind, fault))
     con = engine.connect(company.engine if company else Engine())
     for name, source in sources.items():
         try:
@@ -94,16 +93,10 @@ def _as_of(config: Config, happened: list[Any]) -> list[Problem]:
     try:
         if not any(source.events for source in config.sources.values()):
             all_events({}, config)
-        if not happened:
-            return []
-        # The faults of rows were told source by source: only the rows without any are asked here.
-        check_events(
-            {},
-            ibis.union(*happened).filter(lambda t: t.fault.isnull())
-            if happened[1:]
-            else happened[0].filter(lambda t: t.fault.isnull()),
-            config,
-        )
+        if happened:
+            # The faults of rows were told source by source: only the rows without any are asked here.
+            sound = [events.filter(events.fault.isnull()) for events in happened]
+            check_as_of(ibis.union(*sound) if sound[1:] else sound[0], config)
     except InputError as fault:
         return [Problem("values", fault)]
     return []
@@ -135,8 +128,7 @@ def unusable_values(con: Any, opened: SourceTable, config: Config) -> tuple[list
         aside = pd.concat([settled.aside, unreadable_lines(opened)])
         if opened.source.events:
             events = engine.materialize(con, all_events(settled.sources, config), f"checked_{opened.name}")
-            # Whether anything lies before as_of is asked of all sources together.
-            check_events(settled.sources, events, config.model_copy(update={"as_of": FAR}))
+            check_events(settled.sources, events, config)
             aside = set_aside(alone, events, settled.aside)
         check_rejects(alone, aside, config.ingest.max_reject_share)
     except (InputError, ParameterError) as fault:

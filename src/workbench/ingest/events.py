@@ -15,7 +15,7 @@ from workbench.core.config import ChannelColumn, Config, Events, Match, TypeColu
 from workbench.core.errors import InputError
 from workbench.ingest import values
 from workbench.ingest.sources import SourceTable
-from workbench.ingest.stops import check_events
+from workbench.ingest.stops import check_as_of, check_events
 
 TEXTS = ("order_id", "item", "category", "subcategory", "campaign_id", "topic")
 NUMBERS = ("quantity", "amount", "discount", "cost", "score")
@@ -35,6 +35,7 @@ def read_events(con: Any, sources: Mapping[str, SourceTable], config: Config) ->
     """
     events = engine.materialize(con, all_events(sources, config), "all_events")
     check_events(sources, events, config)
+    check_as_of(events, config)
     return events
 
 
@@ -56,6 +57,8 @@ def declared_events(opened: SourceTable, config: Config) -> list[ir.Table]:
     fault and reason: the first column whose value could not be used, and why; such rows go to quarantine. A repeat of an event has
     a reason and no fault. source_row, source_file (only with a reason): where the row stands.
     """
+    for place, events in enumerate(opened.source.events):
+        values.check_pattern(f"sources.{opened.name}.events.{place}.at_format", events.at_format)
     return [_canonical(opened, events, config) for events in opened.source.events]
 
 

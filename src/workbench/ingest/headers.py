@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workbench.core.config import Source
-from workbench.core.errors import InputError, did_you_mean
+from workbench.core.errors import InputError, ParameterError, did_you_mean
 
 DELIMITERS = (",", ";", "\t", "|", "^", ":")
 WORDS = {",": "comma", ";": "semicolon", "\t": "TAB", "|": "bar", "^": "caret", ":": "colon"}
@@ -61,6 +61,12 @@ def find_layout(name: str, source: Source, needed: Mapping[str, str], head: str,
             f"export it again, or correct sources.{name}.csv.skip_rows",
         )
     declared = source.csv.delimiter.replace("\\t", "\t")
+    if len(declared) > 1 or declared in ('"', "\n", "\r", "\0"):
+        raise ParameterError(
+            f"sources.{name}.csv.delimiter: {source.csv.delimiter!r} is not one character that can part columns.",
+            "Nothing was read.",
+            f"set sources.{name}.csv.delimiter to one character such as ; or leave it out to have it recognised",
+        )
     tables = {d: _records(lines[skip:], d, is_whole) for d in ([declared] if declared else DELIMITERS)}
     best = max(tables, key=lambda d: (_score(tables[d][0][0], needed), len(tables[d][0][0])))
     (header, length), rows = tables[best][0], [row for row, _ in tables[best][1:]]
@@ -210,8 +216,9 @@ def _refuse_json(name: str, line: str, refuse: Refuse) -> None:
 def missing_columns(name: str, needed: Mapping[str, str], names: Sequence[str], refuse: Refuse, found: str = "") -> InputError:
     """The error that names every declared column that is not there, the closest that is, and the lines to change."""
     known = [n for n in names if n]
+    told = [n[:60] for n in known]
     missing = {c: s for c, s in needed.items() if c not in known}
-    wheres = [f' has no column "{c}" (sources.{name}.{s}).{did_you_mean(c, known)}' for c, s in missing.items()]
+    wheres = [f' has no column "{c}" (sources.{name}.{s}).{did_you_mean(c, told)}' for c, s in missing.items()]
     first, *others = wheres
     what = "\n".join([first, *(f"and{line.removeprefix(' has')}" for line in others)])
     if not any(did.count("Known:") for did in wheres):

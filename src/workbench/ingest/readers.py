@@ -489,8 +489,9 @@ def _codec(name: str, encoding: str, refuse: Refuse) -> str:
     import codecs
 
     try:
+        "".encode(encoding)  # some codecs are not for text
         return codecs.lookup(encoding).name
-    except LookupError:
+    except (LookupError, UnicodeError):
         raise refuse(
             f': there is no encoding "{encoding}".', "Nothing was read.", f"set sources.{name}.csv.encoding, for example cp1252"
         ) from None

@@ -68,9 +68,12 @@ def _without_controls(opened: SourceTable, notes: list) -> SourceTable:
 
 
 def _without_faults(opened: SourceTable, config: Config, notes: list) -> tuple[SourceTable, pd.DataFrame]:
-    """Rows whose created_at or cost rate cannot be read are set aside; placeholders among the days are only counted."""
+    """Rows whose record number, created_at or cost rate cannot be read are set aside; placeholders among the days are only counted."""
     source, table, faults = opened.source, opened.table, []
+    if source.record_id and not source.events:  # rows of events are looked at with their event
+        faults.append((engine.parse_code(table[source.record_id]).isnull(), source.record_id, values.NO_RECORD))
     if source.created_at:
+        values.check_pattern(f"sources.{opened.name}.created_at_format", source.created_at_format)
         faults.append(_created_fault(opened, config, notes))
     if source.costs:
         rate = engine.parse_number(table[source.costs.rate], source.decimal)

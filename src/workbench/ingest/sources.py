@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,8 @@ import ibis.expr.types as ir
 
 from workbench.core import engine
 from workbench.core.config import ChannelColumn, Config, Source, TypeColumn
-from workbench.core.errors import InputError
-from workbench.core.files import disk_fault
+from workbench.core.errors import InputError, ParameterError
+from workbench.core.files import disk_fault, sha256
 from workbench.core.inputs import find_files, shown
 from workbench.ingest import headers
 from workbench.ingest.databases import read_database
@@ -21,6 +22,7 @@ from workbench.ingest.readers import FileReader, check_kind
 from workbench.ingest.store import Fault, Part, Store
 
 PERSON_KINDS = ("crm", "marketing_automation", "email", "pos", "loyalty", "tickets", "survey")
+OURS = ("customer_id", "kind", "first_seen_at")  # columns of the customers table
 SETTINGS_OF_EVENTS = ("at_format", "zone", "since", "score_range")  # of an events declaration: no names of columns
 
 
@@ -44,7 +46,44 @@ class SourceTable:
 
 def read_sources(con: Any, config: Config) -> dict[str, SourceTable]:
     """Every declared source -> {name: SourceTable}; raises InputError naming the file, what was found and the fix."""
+    check_declared(config)
     return {name: open_source(con, name, source, config.ingest.store) for name, source in config.sources.items()}
+
+
+def check_declared(config: Config) -> None:
+    """Raise ParameterError for declarations that fit no run: nobody to describe, names of ours, the same events twice."""
+    if not any(source.record_id for source in config.sources.values()):
+        raise ParameterError(
+            "no source declares record_id.",
+            "Without records there are no customers to describe.",
+            "name the column that tells one customer from another:\n  sources: {NAME: {record_id: COLUMN}}",
+        )
+    _check_attributes(config)
+    declared: dict[tuple, str] = {}
+    for name, source in config.sources.items():
+        origin = source.path or (source.database.url, source.database.table)
+        for place, events in enumerate(source.events):
+            other = declared.setdefault((origin, source.sheet, events.model_dump_json()), name)
+            if other != name or events in source.events[:place]:
+                raise ParameterError(
+                    f"sources.{name}.events.{place}: sources.{other} declares the same events of the same {'file' if source.path else 'table'}.",
+                    "They would be counted twice.",
+                    f"remove one of the two, or let sources.{name}.events.{place}.where tell their rows apart",
+                )
+
+
+def _check_attributes(config: Config) -> None:
+    """Attributes become columns of the customers table: none may have the name of another column of it."""
+    own = {key for source in config.sources.values() if not source.lookup for key in source.profile}
+    for name, source in config.sources.items():
+        for key in source.profile:
+            what = "a column of ours" if key in OURS or key.startswith("consent_") else "an attribute of another source"
+            if key in OURS or key.startswith("consent_") or (source.lookup and key in own):
+                raise ParameterError(
+                    f'sources.{name}.profile.{key}: "{key}" is the name of {what}.',
+                    "The two could not be told apart.",
+                    f"choose another name on the left:\n  sources: {{{name}: {{profile: {{my_{key}: {json.dumps(source.profile[key], ensure_ascii=False)}}}}}}}",
+                )
 
 
 def open_source(con: Any, name: str, source: Source, store: str = "") -> SourceTable:
@@ -79,7 +118,19 @@ def _open_files(con: Any, name: str, source: Source, needed: Mapping[str, str], 
     for path in paths:
         parts[shown(path)], found = reader.read(path)
         notes += [(note, shown(path)) for note in found]
-    return _of_parts(con, name, source, needed, parts, _told(notes, len(paths)))
+    return _of_parts(con, name, source, needed, parts, [*_told(notes, len(paths)), *_twins(paths)])
+
+
+def _twins(paths: list[Path]) -> list[str]:
+    """Files of a pattern that are copies of another one, in words: their rows count twice."""
+    by_size: dict[int, list[Path]] = {}
+    for path in paths:
+        by_size.setdefault(path.stat().st_size, []).append(path)
+    found, seen = [], {}
+    for path in (path for size, alike in sorted(by_size.items()) if size and alike[1:] for path in alike):
+        first = seen.setdefault(sha256(path), path)
+        found += [] if first is path else [f"warning: {shown(path)} is a copy of {shown(first)}, so its rows count twice"]
+    return found
 
 
 def _told(notes: list[tuple[str, str]], files: int) -> list[str]:

@@ -18,7 +18,7 @@ MARK = r"^(?:[$€£¥]|[A-Z]{3})$"
 
 
 def check_events(sources: Mapping[str, SourceTable], events: ir.Table, config: Config) -> None:
-    """Raise InputError for times without a zone, currencies without a rate, two decimal marks, nothing before as_of."""
+    """Raise InputError for times without a zone, currencies without a rate, two decimal marks."""
     found = _counted(events)
     for fault in found.itertuples():
         opened = sources[fault.source]
@@ -30,7 +30,6 @@ def check_events(sources: Mapping[str, SourceTable], events: ir.Table, config: C
             )
         if fault.reason == values.NOT_A_NUMBER:
             _check_decimal_marks(opened, fault.column)
-    _check_as_of(events, config)
 
 
 def _counted(events: ir.Table) -> pd.DataFrame:
@@ -79,7 +78,8 @@ def _check_decimal_marks(opened: SourceTable, column: str) -> None:
         )
 
 
-def _check_as_of(events: ir.Table, config: Config) -> None:
+def check_as_of(events: ir.Table, config: Config) -> None:
+    """Raise InputError where the events of all sources together are none, or none before as_of."""
     timed = events.filter(events.occurred_at.notnull(), events.reason.isnull() | (events.reason == values.AFTER))
     days = engine.local_time(timed.occurred_at, config.company.zone)  # as_of is a day there
     found = engine.fetch_row(
@@ -89,6 +89,13 @@ def _check_as_of(events: ir.Table, config: Config) -> None:
             before=timed.count(where=~values.is_after(timed.occurred_at, values.start_of(config, config.as_of))),
         )
     )
+    if found["first"] is None and (not engine.count_rows(events) or config.ingest.max_reject_share == 1):
+        names = ", ".join(name for name, source in config.sources.items() if source.events)
+        raise InputError(
+            f"0 events can be used: no row of {names} is one.",
+            "Without what customers did there is nothing to describe.",
+            "look whether the exports have rows, and whether `where` and `type.values` under sources.NAME.events name words that occur",
+        )
     if found["first"] is not None and not found["before"]:
         raise InputError(
             f"0 events before as_of {config.as_of} (data: {found['first']}..{found['last']}).",

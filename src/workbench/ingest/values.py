@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import ibis.expr.types as ir
 
 from workbench.core import engine
 from workbench.core.config import Company, Config, Events
-from workbench.core.errors import InputError
+from workbench.core.errors import InputError, ParameterError, did_you_mean
 from workbench.ingest.sources import SourceTable
 
 NO_RECORD = "no record number"
@@ -33,6 +34,8 @@ REPEAT = "repeat of an event"  # set apart, yet no fault
 DOLLARS = ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "BRL", "ARS", "CLP", "COP")
 YENS = ("JPY", "CNY")
 SYMBOLS = {"€": ("EUR",), "£": ("GBP",), "$": DOLLARS, "¥": YENS}
+PATTERN = re.compile(r"(?:[^%]|%-?[dHIjmMSy]|%[aAbBcfgGnpuUVwWxXYzZ%])*", re.DOTALL)  # what the engine's strptime takes
+LAST_DAY = dt.date(9999, 12, 30)
 RATE = types.Decimal(18, 8)
 
 
@@ -43,7 +46,24 @@ def filled(column: ir.Column) -> ir.BooleanValue:
 
 def zone_of(declared: str, config: Config) -> str:
     """The zone of naive times: the declaration's, else the company's, else none."""
-    return declared or config.company.timezone
+    try:
+        return zoneinfo.ZoneInfo(declared).key if declared else config.company.timezone
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ParameterError(
+            f'zone "{declared}" of an events declaration is no time zone.{did_you_mean(declared, zoneinfo.available_timezones())}',
+            "Times would be up to a day off, so nothing was ingested.",
+            "write an IANA name:\n  sources: {NAME: {events: [{zone: Europe/Berlin}]}}",
+        ) from None
+
+
+def check_pattern(setting: str, pattern: str) -> None:
+    """Raise ParameterError for a strptime pattern with a part that the engine does not know."""
+    if not PATTERN.fullmatch(pattern):
+        raise ParameterError(
+            f'{setting}: "{pattern}" has a part that no time is written with.',
+            "No time could be read.",
+            f"write it with %Y %m %d %H %M %S, for example {setting}: '%d.%m.%Y %H:%M'",
+        )
 
 
 def is_naive(column: ir.Column, pattern: str) -> bool:
@@ -89,11 +109,12 @@ def created_moment(opened: SourceTable, zone: str) -> ir.TimestampValue:
 
 def latest_moment(config: Config) -> dt.datetime:
     """The end of the day on which the exports were made: data_until, else as_of, in the company's zone."""
-    return start_of(config, (config.data_until or config.as_of) + dt.timedelta(days=1))
+    return start_of(config, min(config.data_until or config.as_of, LAST_DAY - dt.timedelta(days=1)) + dt.timedelta(days=1))
 
 
 def start_of(config: Config, day: dt.date) -> dt.datetime:
     """The moment a day begins in the company's zone."""
+    day = min(max(day, dt.date(1, 1, 3)), LAST_DAY)  # so that its moment exists in every zone
     return dt.datetime.combine(day, dt.time(), zoneinfo.ZoneInfo(config.company.zone)).astimezone(dt.UTC)
 
 
