@@ -480,7 +480,7 @@ def test_the_cleaning_log_shows_shapes_and_never_values(ingest):
     found = with_crm(ingest, text, {"identity": {"email": "mail", "phone": "phone"}})
     log = found.log().set_index("rule")
     assert log.loc["phone: one spelling", ["rows", "before", "after"]].tolist() == [2, "(999) 999-9999", "+99999999999"]
-    assert log.loc["email: one spelling", ["before", "after"]].tolist() == ["Aaa@A.aaa", "aaa@a.aaa"]
+    assert log.loc["email: one spelling", ["before", "after"]].tolist() == ["Aaa at A.aaa", "aaa at a.aaa"]
     assert log.rows["email: no valid value or a placeholder, made missing"] == 1
     for secret in ("555", "Ann", "ann", "junk"):
         assert secret not in found.log().to_string()

@@ -215,6 +215,14 @@ class Source(Strict):
                 raise ValueError(f'"{name}" is no identity.{did_you_mean(name, IDENTIFIERS + PERSONAL)}')
         return value
 
+    @field_validator("events")
+    @classmethod
+    def _known_zones(cls, value: tuple[Events, ...]) -> tuple[Events, ...]:
+        for events in value:
+            if events.zone and events.zone not in zoneinfo.available_timezones():
+                raise ValueError(f'"{events.zone}" is no time zone.{did_you_mean(events.zone, zoneinfo.available_timezones())}')
+        return value
+
     @model_validator(mode="after")
     def _says_something(self) -> Source:
         if bool(self.path) == bool(self.database):
@@ -239,7 +247,9 @@ class Company(Strict):
     name: str = "Own company"
     kind: Literal["b2c", "b2b"] = "b2c"
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
-    currency_rates: Mapping[str, float] = Field({}, description="one unit of another currency in ours, such as EUR: 1.08")
+    currency_rates: Mapping[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="one unit of another currency in ours, such as EUR: 1.08"
+    )
     timezone: str = Field("", description="IANA name; days and hours are counted there, times without a zone are read there")
     region: str = Field("US", pattern=r"^[A-Z]{2}$", description="country of phone numbers without a country code")
 

@@ -6,7 +6,9 @@ Only table expressions cross this door. Sums of money are decimals on the engine
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -31,8 +33,12 @@ QUOTE_LEFT_OPEN = "QUOTE LEFT OPEN"
 
 
 def connect(settings: Engine, spill: Path | None = None) -> ibis.BaseBackend:
-    """A fresh embedded engine that spills to `spill` (a temporary folder by default) past its memory limit."""
-    folder = spill or Path(tempfile.gettempdir()) / "workbench-spill"
+    """A fresh embedded engine that spills to `spill` past its memory limit; by default to a folder of its own that goes with it.
+
+    Two engines must never share a folder: each takes the other's files for its own. What is spilled may be personal (0700).
+    """
+    folder = spill or Path(tempfile.mkdtemp(prefix="workbench-spill-"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     con = ibis.duckdb.connect(
         memory_limit=settings.memory_limit,
         threads=settings.threads,
@@ -41,6 +47,8 @@ def connect(settings: Engine, spill: Path | None = None) -> ibis.BaseBackend:
         autoload_known_extensions=False,
     )
     con.raw_sql("SET TimeZone = 'UTC'")
+    if spill is None:
+        weakref.finalize(con, shutil.rmtree, folder, ignore_errors=True)
     return con
 
 
@@ -113,7 +121,12 @@ def parse_moment(column: ir.Column, pattern: str, zone: str, since: date | None 
     absolute, upper = text.re_search(r":.*[A-Za-z+-]"), text.upper()
     with_seconds = upper.re_replace(r"^(\S+[T ]\d\d:\d\d)( ?[A-Z+-])", r"\1:00\2").try_cast(MOMENT)
     clock = _in_zone(text.try_cast("timestamp"), zone)
-    return ibis.cases((plain, clock), (~text.re_search(_ISO), None), (absolute, ibis.coalesce(upper.try_cast(MOMENT), with_seconds)), else_=clock)
+    return ibis.cases(
+        (plain, clock),
+        (~text.re_search(_ISO), None),
+        (absolute, ibis.coalesce(upper.try_cast(MOMENT), with_seconds)),
+        else_=clock,
+    )
 
 
 def _in_zone(clock: ir.TimestampValue, zone: str) -> ir.TimestampValue:

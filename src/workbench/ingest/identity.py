@@ -317,7 +317,7 @@ def _review(
     doubtful = similar[(similar.probability < settings.min_probability) & (label[similar.a] != label[similar.b])]
     doubtful = doubtful.assign(reason=f"less sure than identity.min_probability = {settings.min_probability:g}")
     both = pd.concat([refused, doubtful], ignore_index=True)
-    named = _named(ordered, both).assign(reason=both.reason.astype("str").to_numpy())
+    named = _named(ordered, both).assign(reason=both.reason.to_numpy()).astype({"rule": "str", "reason": "str"})
     return named[REVIEW].sort_values(["match_weight", *ENDS], ascending=[False, True, True, True, True], ignore_index=True)
 
 

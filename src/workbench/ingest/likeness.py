@@ -176,7 +176,8 @@ def _comparable(people: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _compare(machine: Engine, known: pd.DataFrame, facts: list[str], blocking: pd.DataFrame, seed: int) -> Likeness:
     from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
-    con, threads = connect(machine).con, machine.threads
+    backend, threads = connect(machine), machine.threads
+    con = backend.con  # the backend stays: its folder for what does not fit into memory goes with it
     con.execute("SET threads = 1")  # sums of floating numbers depend on the order of threads, and so would the weights
     rules = [block_on(*rule.split(" + ")) for rule in blocking.rule if set(rule.split(" + ")) <= set(known.columns)]
     settings = SettingsCreator(

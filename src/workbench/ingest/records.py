@@ -105,7 +105,7 @@ def _seen_in_events(opened: SourceTable, named: Mapping[str, str], events: ir.Ta
 def _ids(raw: pd.Series, source: Source, key: bytes) -> pd.Series:
     if not record_column(source):
         return raw
-    return raw.map({value: pseudonym(key, f"record:{value.strip().lower()}") for value in raw.unique()})
+    return raw.map({value: pseudonym(key, f"record:{value.strip().lower()}") for value in raw.dropna().unique()})
 
 
 def _identifiers_of(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
