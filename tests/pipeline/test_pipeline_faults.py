@@ -76,6 +76,7 @@ def test_a_missing_file_names_the_nearest(small):
 LATE = ("--from", "personas", *QUICK)  # takes the first three stages over from the finished run
 
 
+@pytest.mark.slow
 def test_a_corrupted_table_between_two_stages_is_refused_and_mended(finished):
     result = finished.command("run", "--run-id", "corrupt", "-p", "personas.playbook", "configs/none.yaml", *LATE)
     assert_message(result, 3, "none.yaml", "04_personas.ipynb", "--resume --run-id corrupt")
@@ -137,6 +138,7 @@ def test_interrupted_runs_stop_soon_and_say_how_to_go_on(finished):
     assert finished.manifest("stopped")["state"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_whole_files_only(finished):
     def small_files_only() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
