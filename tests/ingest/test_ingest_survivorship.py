@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.ingest.survivorship import combine_consent, golden_records, personal_data, survive
+from workbench.core.config import Source
+from workbench.core.errors import ParameterError
+from workbench.ingest.sources import open_source
+from workbench.ingest.survivorship import combine_consent, golden_records, look_up, personal_data, survive
 
 IDENTITIES = pd.DataFrame({"source": ["crm", "crm", "loyalty"], "record_id": ["1", "2", "7"], "customer_id": "c_1"})
 RECORDS = IDENTITIES[["source", "record_id"]].assign(
@@ -76,3 +79,34 @@ def test_private_data_stand_in_standard_spelling():
     )
     found = personal_data(golden, "US").iloc[0]
     assert (found.email, found.phone, found.city) == ("ann@x.com", "+12125550123", "Ulm")
+
+
+@pytest.fixture
+def weather(con, home):
+    """A table of external facts by postcode, one postcode twice."""
+    (home / "climate.csv").write_text("zip,zone\n10001,mild\n10001,wild\n20002,dry\n")
+    plain = {
+        "kind": "enrichment",
+        "path": "climate.csv",
+        "lookup": {"by": "postcode", "column": "zip"},
+        "profile": {"climate": "zone"},
+    }
+    return lambda **change: {"climate": open_source(con, "climate", Source.model_validate({**plain, **change}))}
+
+
+KNOWN = pd.DataFrame(
+    {"customer_id": ["c_1", "c_2", "c_3"], "attribute": "postcode", "value": ["10001", "20002", "99999"], "source": "crm"}
+)
+
+
+def test_external_facts_join_by_attribute_and_double_nobody(weather):
+    found = look_up(weather(), KNOWN)
+    assert found[["customer_id", "attribute", "value", "source"]].values.tolist() == [
+        ["c_1", "climate", "mild", "climate"],
+        ["c_2", "climate", "dry", "climate"],
+    ]
+
+
+def test_a_lookup_by_what_nobody_has_is_refused_with_the_nearest(weather):
+    with pytest.raises(ParameterError, match='Did you mean "postcode"'):
+        look_up(weather(lookup={"by": "postcod", "column": "zip"}), KNOWN)

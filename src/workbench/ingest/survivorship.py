@@ -8,6 +8,7 @@ import pandas as pd
 
 from workbench.core.config import Config, Source
 from workbench.core.engine import fetch, parse_code
+from workbench.core.errors import ParameterError, did_you_mean
 from workbench.ingest.records import _ids, personal_columns
 from workbench.ingest.sources import SourceTable
 from workbench.ingest.standardize import consent_word, standardize
@@ -92,6 +93,13 @@ def look_up(sources: Mapping[str, SourceTable], known: pd.DataFrame) -> pd.DataF
         lookup = opened.source.lookup
         if not lookup:
             continue
+        attributes = sorted(known.attribute.unique())
+        if lookup.by not in attributes:
+            raise ParameterError(
+                f'sources.{opened.name}.lookup.by: customers have no attribute "{lookup.by}".{did_you_mean(lookup.by, attributes)}',
+                "Nothing would be joined.",
+                "name an attribute under profile or identity (postcode, city) of a source that knows customers",
+            )
         picked = {name: opened.table[column].cast("string").strip().nullif("") for name, column in opened.source.profile.items()}
         facts = fetch(opened.table.select(by=opened.table[lookup.column].cast("string").strip(), **picked).distinct())
         facts = facts.sort_values(list(facts.columns)).drop_duplicates("by")
