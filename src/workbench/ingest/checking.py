@@ -17,7 +17,7 @@ from workbench.core.inputs import read_key
 from workbench.core.strict_yaml import read_yaml
 from workbench.ingest.events import all_events
 from workbench.ingest.quality import causes_of, check_rejects
-from workbench.ingest.quarantine import COLUMNS, set_aside
+from workbench.ingest.quarantine import set_aside, unreadable_lines
 from workbench.ingest.settle import settle_records
 from workbench.ingest.sources import SourceTable, check_declared, open_source
 from workbench.ingest.stops import check_as_of, check_events
@@ -120,12 +120,13 @@ def _sound_sources(path: str) -> dict[str, Source]:
 def unusable_values(con: Any, opened: SourceTable, config: Config) -> tuple[list[WorkbenchError], Any, list[str]]:
     """What a run would stop for once it converts the values of a source -> (errors, its events on the engine or None, notes).
 
-    notes: what a run would put right or set aside, told only where nothing stops it.    The same functions as in a run, source by source, so that one fault hides no other; counts are told, never values.
+    notes: what a run would put right or set aside, told only where nothing stops it. The same functions as in a run, source by
+    source, so that one fault hides no other; counts are told, never values.
     """
     alone, events = {opened.name: opened}, None
     try:
         settled = settle_records(alone, config)
-        aside = pd.concat([settled.aside, unreadable_lines(opened)])
+        aside = pd.concat([settled.aside, unreadable_lines(alone)])
         if opened.source.events:
             events = engine.materialize(con, all_events(settled.sources, config), f"checked_{opened.name}")
             check_events(settled.sources, events, config)
@@ -135,11 +136,6 @@ def unusable_values(con: Any, opened: SourceTable, config: Config) -> tuple[list
         return [fault], None, []
     put_right = [f"{r.rule} ({r.rows:,} row{'' if r.rows == 1 else 's'})" for r in settled.log.itertuples()]
     return [], events, [*put_right, *(f"set aside: {cause}" for cause in causes_of(aside))]
-
-
-def unreadable_lines(opened: SourceTable) -> pd.DataFrame:
-    """The lines of a source that were no rows -> frame: source, file, row, column, reason."""
-    return pd.DataFrame([(opened.name, f.file, f.line, "", f.reason) for f in opened.faults], columns=COLUMNS)
 
 
 def problem_lines(checked: Checked) -> list[str]:

@@ -179,7 +179,7 @@ def _compare(machine: Engine, known: pd.DataFrame, facts: list[str], blocking: p
     backend, threads = connect(machine), machine.threads
     con = backend.con  # the backend stays: its folder for what does not fit into memory goes with it
     con.execute("SET threads = 1")  # sums of floating numbers depend on the order of threads, and so would the weights
-    rules = [block_on(*rule.split(" + ")) for rule in blocking.rule if set(rule.split(" + ")) <= set(known.columns)]
+    rules = [block_on(*rule.split(" + ")) for rule in blocking.rule]
     settings = SettingsCreator(
         link_type="dedupe_only", comparisons=[_comparison(fact, known) for fact in facts], blocking_rules_to_generate_predictions=rules,
         max_iterations=ITERATIONS, retain_matching_columns=True, retain_intermediate_calculation_columns=True, linker_uid="workbench",

@@ -33,10 +33,15 @@ def set_aside(sources: Mapping[str, SourceTable], events: ir.Table, records: pd.
 
     A line that was no row has no column, and its line number as row. records: rows that settle_records set aside.
     """
-    lines = [(s.name, f.file, f.line, "", f.reason) for s in sources.values() for f in s.faults]
-    parts = [quarantined(events), pd.DataFrame(lines, columns=COLUMNS), *([] if records is None else [records])]
+    parts = [quarantined(events), unreadable_lines(sources), *([] if records is None else [records])]
     whole = pd.concat([part.astype(TYPES) for part in parts if len(part)] or [pd.DataFrame(columns=COLUMNS).astype(TYPES)])
     return whole.sort_values(COLUMNS, ignore_index=True)
+
+
+def unreadable_lines(sources: Mapping[str, SourceTable]) -> pd.DataFrame:
+    """The lines that were no rows -> frame: source, file, row (the line), column (empty), reason."""
+    lines = [(s.name, f.file, f.line, "", f.reason) for s in sources.values() for f in s.faults]
+    return pd.DataFrame(lines, columns=COLUMNS)
 
 
 def count_rows(aside: pd.DataFrame) -> pd.Series:

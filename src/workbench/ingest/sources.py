@@ -265,16 +265,6 @@ def _columns_of(key: str, value: Any) -> list[str]:
     return list(value) if isinstance(value, tuple) else [value]
 
 
-def unreadable_lines(sources: Mapping[str, SourceTable]) -> Any:
-    """Lines that were no rows at all -> frame: source, source_row (the line in its file), column (what is wrong with it), file."""
-    import pandas as pd
-
-    faults = [(s.name, fault.line, fault.reason, fault.file) for s in sources.values() for fault in s.faults]
-    return pd.DataFrame(faults, columns=["source", "source_row", "column", "file"]).astype(
-        {"source": "str", "source_row": "int64", "column": "str", "file": "str"}
-    )
-
-
 def describe_sources(sources: Mapping[str, SourceTable]) -> Any:
     """Opened sources -> frame: source, kind, origin, rows, note."""
     import pandas as pd
