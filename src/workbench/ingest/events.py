@@ -24,7 +24,7 @@ ORDER = (
     "customer_id", "occurred_at", "source", "channel", "event_type", "order_id", "item", "category", "subcategory", "quantity",
     "amount", "discount", "cost", "campaign_id", "topic", "score", "own_brand", "machine", "duration_hours",
 )  # fmt: skip
-AT, ENDS, KIND = "_workbench_at", "_workbench_ends", "_workbench_kind"
+AT, ENDS, KIND, RAW_ID = "_workbench_at", "_workbench_ends", "_workbench_kind", "_workbench_raw_id"
 Faults = list[tuple[ir.BooleanValue, str, str]]  # where it is so, the column, the reason
 
 
@@ -117,7 +117,7 @@ def latest_events(events: ir.Table) -> pd.Series:
 
 def _rates(opened: SourceTable) -> ir.Table:
     costs, table = opened.source.costs, opened.table
-    number = engine.parse_number(table[costs.rate], opened.source.decimal)
+    number = engine.parse_number(engine.trimmed(table[costs.rate]), opened.source.decimal)
     return table.select(priced_item=table[costs.item].cast("string").strip(), rate=number)
 
 
@@ -128,7 +128,7 @@ def _canonical(opened: SourceTable, declared: Events, config: Config) -> ir.Tabl
     marks = {column: table[mark] for column, mark in _marks(table, declared).items()}
     codes = {column: currency.code(table, marks.get(column)) for _, column in _number_columns(declared)}
     numbers = {name: _number(table, declared, name, currency, codes) for name in NUMBERS}
-    raw_id = engine.parse_code(table[opened.source.record_id]) if opened.source.record_id else ibis.null("string")
+    raw_id = table[RAW_ID]
     faults = _time_faults(table, declared, config, zone) + _number_faults(table, declared, currency, codes, marks, numbers)
     if opened.source.record_id:
         faults = [(raw_id.isnull(), opened.source.record_id, values.NO_RECORD), *faults]
@@ -148,8 +148,9 @@ def _canonical(opened: SourceTable, declared: Events, config: Config) -> ir.Tabl
 
 
 def _computed(opened: SourceTable, declared: Events, config: Config, zone: str) -> ir.Table:
-    """The rows of a declaration with every cell that costs something to convert converted once."""
-    table, decimal = opened.table, opened.source.decimal
+    """The rows of a declaration: blanks around cells cut off, empty cells missing, and every conversion that costs something done once."""
+    # Staged, else the engine would cut the same blanks off again wherever a later step looks at the cell.
+    table, decimal = engine.stage(_bare(opened.table)), opened.source.decimal
     if not zone and values.is_naive(table[declared.at], declared.at_format):
         raise values.naive_times(opened.name, declared.at, f"all {opened.rows:,} rows")
     if declared.where:
@@ -161,8 +162,15 @@ def _computed(opened: SourceTable, declared: Events, config: Config, zone: str) 
         made[_parsed(name, column)] = parse(table[column], decimal)
     for column, mark in _marks(table, declared).items():
         made[mark] = ibis.cases((engine.parse_number(table[column], decimal).isnull(), engine.currency_mark(table[column])))
+    key = opened.source.record_id
+    made[RAW_ID] = engine.parse_code(table[key]) if key else ibis.null("string")
     table = table.mutate(**made, **{KIND: _event_type(table, declared.type)})
     return engine.stage(table.filter(table[KIND].notnull()) if isinstance(declared.type, TypeColumn) else table)
+
+
+def _bare(table: ir.Table) -> ir.Table:
+    texts = [c for c, kind in table.schema().items() if kind.is_string() and c not in (engine.ROW, engine.FILE)]
+    return table.mutate(**{c: engine.trimmed(table[c]).nullif("") for c in texts})
 
 
 def _number_columns(declared: Events) -> list[tuple[str, str]]:
@@ -223,7 +231,7 @@ def _time_faults(table: ir.Table, declared: Events, config: Config, zone: str) -
     for name, column in ((AT, declared.at), (ENDS, declared.ends_at)):
         if not column:
             continue
-        unread = table[name].isnull() & values.filled(table[column])
+        unread = table[name].isnull() & table[column].notnull()
         if not zone and table[column].type().is_string():
             elsewhere = engine.parse_moment(table[column], declared.at_format, "UTC", declared.since)
             found.append((unread & elsewhere.notnull(), column, values.NAIVE))
@@ -249,7 +257,7 @@ def _number_faults(
     found: Faults = []
     for name, column in _number_columns(declared):
         number, code = table[_parsed(name, column)], codes[column]
-        found.append((number.isnull() & values.filled(table[column]), column, values.NOT_A_NUMBER))
+        found.append((number.isnull() & table[column].notnull(), column, values.NOT_A_NUMBER))
         if name in MONEY and code is not None:
             if declared.currency and column in marks:
                 found.append((currency.clashes(code, marks[column]), column, values.TWO_CURRENCIES))
@@ -280,7 +288,7 @@ def _without_repeats(row: ir.Table, declared: Events) -> ir.Table:
 def _event_type(table: ir.Table, declared: str | TypeColumn) -> ir.StringValue:
     if isinstance(declared, str):
         return ibis.literal(declared)
-    word = engine.trimmed(table[declared.column].cast("string"))
+    word = table[declared.column].cast("string")
     return ibis.cases(
         *[(word == theirs, ibis.literal(ours)) for theirs, ours in declared.values.items()], else_=ibis.null("string")
     )
@@ -288,12 +296,12 @@ def _event_type(table: ir.Table, declared: str | TypeColumn) -> ir.StringValue:
 
 def _channel(table: ir.Table, declared: Events, kind: str) -> ir.StringValue:
     if isinstance(declared.channel, ChannelColumn):
-        return engine.trimmed(table[declared.channel.column].cast("string")).lower().nullif("").fill_null(kind)
+        return table[declared.channel.column].cast("string").lower().fill_null(kind)
     return ibis.literal(declared.channel or kind)
 
 
 def _matches(table: ir.Table, match: Match) -> ir.BooleanValue:
-    return engine.trimmed(table[match.column].cast("string")).isin(list(match.values))
+    return table[match.column].cast("string").isin(list(match.values))
 
 
 def _flag(table: ir.Table, match: Match | None) -> ir.BooleanValue:
@@ -301,9 +309,7 @@ def _flag(table: ir.Table, match: Match | None) -> ir.BooleanValue:
 
 
 def _text(table: ir.Table, column: str | None) -> ir.StringValue:
-    if not column:
-        return ibis.null("string")
-    return engine.trimmed(table[column]).nullif("") if table[column].type().is_string() else table[column].cast("string")
+    return table[column].cast("string") if column else ibis.null("string")
 
 
 def _total(parsed: list[ir.DecimalValue]) -> ir.Value:

@@ -88,8 +88,8 @@ def _rows_of(opened: SourceTable, config: Config, events: ir.Table | None) -> pd
 
 
 def _identifying(table: ir.Table, record_id: str, named: Mapping[str, str], **more: ir.Value) -> ir.Table:
-    chosen = {k: engine.parse_code(table[c]) if k in CODES else table[c].cast("string") for k, c in named.items()}
-    plain = table.select(raw_id=engine.parse_code(table[record_id]), **chosen, **more)
+    chosen = {k: engine.parse_code(engine.trimmed(table[c])) if k in CODES else table[c].cast("string") for k, c in named.items()}
+    plain = table.select(raw_id=engine.parse_code(engine.trimmed(table[record_id])), **chosen, **more)
     return plain.filter(plain.raw_id.notnull())
 
 
@@ -170,7 +170,7 @@ def _people_of(opened: SourceTable, config: Config, key: bytes, kinds: tuple[str
     columns = {
         kind: table[column].cast("string") for kind, column in source.identity.items() if kind in kinds and kind in PERSONAL
     }
-    frame = engine.fetch(table.select(raw_id=engine.parse_code(table[source.record_id]), **columns).distinct())
+    frame = engine.fetch(table.select(raw_id=engine.parse_code(engine.trimmed(table[source.record_id])), **columns).distinct())
     frame = frame.dropna(subset=["raw_id"])
     if "full_name" in frame:
         frame = frame.assign(**split_full_name(frame.pop("full_name")))

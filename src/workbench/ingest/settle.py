@@ -71,12 +71,12 @@ def _without_faults(opened: SourceTable, config: Config, notes: list) -> tuple[S
     """Rows whose record number, created_at or cost rate cannot be read are set aside; placeholders among the days are only counted."""
     source, table, faults = opened.source, opened.table, []
     if source.record_id and not source.events:  # rows of events are looked at with their event
-        faults.append((engine.parse_code(table[source.record_id]).isnull(), source.record_id, values.NO_RECORD))
+        faults.append((engine.parse_code(engine.trimmed(table[source.record_id])).isnull(), source.record_id, values.NO_RECORD))
     if source.created_at:
         values.check_pattern(f"sources.{opened.name}.created_at_format", source.created_at_format)
         faults.append(_created_fault(opened, config, notes))
     if source.costs:
-        rate = engine.parse_number(table[source.costs.rate], source.decimal)
+        rate = engine.parse_number(engine.trimmed(table[source.costs.rate]), source.decimal)
         faults.append((rate.isnull() & values.filled(table[source.costs.rate]), source.costs.rate, values.NOT_A_NUMBER))
         _compare_rates(table, rate, notes)
     if not faults:
@@ -92,7 +92,7 @@ def _without_faults(opened: SourceTable, config: Config, notes: list) -> tuple[S
 
 def _created_fault(opened: SourceTable, config: Config, notes: list) -> tuple[ir.BooleanValue, str, str]:
     source, table, zone = opened.source, opened.table, values.zone_of("", config)
-    cell = table[source.created_at]
+    cell = engine.trimmed(table[source.created_at])
     if source.created_at_format in ("hours", "days"):
         raise ParameterError(
             f"sources.{opened.name}.created_at_format: {source.created_at_format} needs a first day, which created_at has none for.",
@@ -138,7 +138,7 @@ def _one_row_per_record(opened: SourceTable, config: Config, notes: list) -> Sou
     source, table = opened.source, opened.table
     if not source.record_id or source.events or source.costs:
         return opened
-    code = engine.parse_code(table[source.record_id])
+    code = engine.parse_code(engine.trimmed(table[source.record_id]))
     if source.record_id in (source.identity.get("email"), source.identity.get("handle")):
         code = code.lower()
     keyed = table.mutate(_workbench_code=code)
@@ -246,7 +246,7 @@ def _count_record_numbers(opened: SourceTable, notes: list) -> None:
     if not source.record_id:
         return
     counted = table.group_by(raw=table[source.record_id].cast("string")).agg(rows=table.count())
-    keyed = counted.mutate(code=engine.parse_code(counted.raw))
+    keyed = counted.mutate(code=engine.parse_code(engine.trimmed(counted.raw)))
     changed = engine.fetch_row(keyed.agg(rows=keyed.rows.sum(where=keyed.raw != keyed.code)))["rows"]
     if not changed:
         return

@@ -97,13 +97,13 @@ def placeholder(moment: ir.TimestampValue, zone: str) -> ir.BooleanValue:
 
 def event_moment(table: ir.Table, declared: Events, zone: str) -> ir.TimestampValue:
     """When an event happened (UTC), missing where the cell is no time or a placeholder."""
-    moment = engine.parse_moment(table[declared.at], declared.at_format, zone, declared.since)
+    moment = engine.parse_moment(engine.trimmed(table[declared.at]), declared.at_format, zone, declared.since)
     return ibis.cases((~placeholder(moment, zone), moment))
 
 
 def created_moment(opened: SourceTable, zone: str) -> ir.TimestampValue:
     """When a record was made (UTC), missing where the cell is empty or a placeholder."""
-    moment = engine.parse_moment(opened.table[opened.source.created_at], opened.source.created_at_format, zone)
+    moment = engine.parse_moment(engine.trimmed(opened.table[opened.source.created_at]), opened.source.created_at_format, zone)
     return ibis.cases((~placeholder(moment, zone), moment))
 
 
