@@ -8,7 +8,7 @@ ORDERS := data/orders/pseudonym.key
 VENDOR := data/b2b/pseudonym.key
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lab notebooks benchmark schema lock clean
+.PHONY: help run test check lab notebooks benchmark schema glossary lock clean
 
 help:  ## say what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,9 +51,14 @@ benchmark: $(STAMP) $(DEMO) $(ORDERS)  ## print every figure that the README quo
 	$(BIN)/python benchmarks/figures.py
 	$(BIN)/python benchmarks/identity.py
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/clv.py
 
 schema: $(STAMP)  ## write configs/workbench.schema.json anew
 	$(BIN)/workbench schema > configs/workbench.schema.json
+
+glossary: $(STAMP)  ## write the table of features in GLOSSARY.md anew
+	$(BIN)/python -m workbench.features.glossary
 
 lock: $(STAMP)  ## pin every package anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -28,8 +28,8 @@ END = WINDOW.end
 
 def build(rows, window=WINDOW):
     events = table(rows)
-    plan = matrix.plan_features(events, window, SETTINGS)
-    return plan, matrix.build_features(events, plan, window)
+    plan = matrix.plan_features(matrix.Known(events), window, SETTINGS)
+    return plan, matrix.build_features(matrix.Known(events), plan, window)
 
 
 def same(left, right):
@@ -74,17 +74,18 @@ def test_learning_tables_do_not_see_the_future_either():
         event("a", END, "coupon_redeemed"),
         event("b", END, "return", amount=-9),
     ]
-    plan = matrix.plan_features(table(past), window, SETTINGS)
+    plan = matrix.plan_features(matrix.Known(table(past)), window, SETTINGS)
     earlier = window.earlier(30)
-    features = matrix.build_features(table(past), plan, earlier)
-    outcomes = matrix.build_outcomes(table(past), plan, matrix.horizon_after(earlier, 30), features.customer_id)
-    learned = matrix.build_learning_tables(table(past + later), plan, features.customer_id)
+    features = matrix.build_features(matrix.Known(table(past)), plan, earlier)
+    outcomes = matrix.build_outcomes(matrix.Known(table(past)), plan, matrix.horizon_after(earlier, 30), features.customer_id)
+    learned = matrix.build_learning_tables(matrix.Known(table(past + later)), plan, features.customer_id)
     same(matrix.slice_of(learned["features"], "earlier"), features)
     same(matrix.slice_of(learned["outcomes"], "earlier"), outcomes)
     # What a bought from 16 March on, returns deducted: the future of the earlier window, all of it before as_of.
     assert outcomes.future_spend.to_list() == [20 + 40 + 100 - 20]
+    # Two horizons before as_of nobody had ordered yet.
     assert set(learned["outcomes"].slice) == {"earlier", "odd_earlier", "even_earlier"}
-    assert set(learned["features"].slice) == {"earlier", "odd", "even", "odd_earlier", "even_earlier"}
+    assert set(learned["features"].slice) == {"earlier", "odd", "even", "odd_earlier", "even_earlier", "first", "second"}
 
 
 # -- the order of rows never shows -------------------------------------------------------------------------------------
@@ -183,6 +184,6 @@ def test_a_free_order_breaks_nothing(prior):
     events = table(
         [order("a", "2024-04-01T10:00", "free", 0, discount=0), order("b", "2024-04-02T10:00", "paid", 10, discount=1)]
     )
-    frame = fetch(purchases.purchase_features(events, WINDOW, prior)).set_index("customer_id")
+    frame = fetch(purchases.purchase_features(WINDOW.events(events), WINDOW, prior)).set_index("customer_id")
     assert frame.aov["a"] == 0
     assert not np.isinf(frame.to_numpy(float)).any()

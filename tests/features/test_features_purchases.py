@@ -8,15 +8,15 @@ import pytest
 from feature_events import AS_OF, COMPANY, SETTINGS, WINDOW, event, order, table
 
 from workbench.core.engine import fetch
-from workbench.features import affinity, engagement, matrix, outcomes, purchases
+from workbench.features import affinity, engagement, habits, matrix, outcomes, purchases
 from workbench.features.window import Window
 
 
 @pytest.fixture(scope="module")
 def built():
     events = table(COMPANY)
-    plan = matrix.plan_features(events, WINDOW, SETTINGS)
-    frame = matrix.build_features(events, plan, WINDOW).set_index("customer_id")
+    plan = matrix.plan_features(matrix.Known(events), WINDOW, SETTINGS)
+    frame = matrix.build_features(matrix.Known(events), plan, WINDOW).set_index("customer_id")
     return plan, frame
 
 
@@ -58,6 +58,21 @@ A = {
     "channel_store_share": (4 + 5 * 5 / 11) / (9 + 5),
     "channel_web_share": (2 + 5 * 2 / 11) / (9 + 5),
     "channel_email_share": (3 + 5 * 4 / 11) / (9 + 5),
+    # The first order known lies a minute before the window.
+    "tenure_days": 43,
+    "order_value_cv": math.sqrt((10**2 + 30**2 + 10**2 + 50**2) / 3) / 50,
+    "large_order_share": 0,
+    "overdue_ratio": 1 / ((42 - 1) / 3),
+    "visit_count": 1,
+    "visit_days": 1,
+    "actions_per_visit": 2,
+    "days_since_visit": 13,
+    "browse_only_share": 1,
+    "email_engaged": 1,
+    "email_dormant": 0,
+    "days_since_email": 12,
+    # On distinct days: a 4 actions, all in the second half of the window; b one, in the first.
+    "activity_trend": 2 * (4 + 5 * 4 / 5) / (4 + 5) - 1,
 }
 B = {
     "recency_days": 5,
@@ -81,6 +96,11 @@ B = {
     "email_open_count": 1,
     "page_view_count": 0,
     "channel_store_share": (1 + 5 * 5 / 11) / (2 + 5),
+    "tenure_days": 5,
+    "email_engaged": 0,
+    "email_dormant": 0,
+    "days_since_email": 40,
+    "activity_trend": 2 * (0 + 5 * 4 / 5) / (1 + 5) - 1,
 }
 
 
@@ -119,7 +139,8 @@ def test_channel_shares_of_all_channels_add_up_to_one(built):
 def test_shrinkage_moves_towards_the_population_and_none_leaves_the_raw_share():
     events = table(COMPANY)
     raw, mild, strong = (
-        fetch(purchases.purchase_features(events, WINDOW, prior)).set_index("customer_id") for prior in (0.0, 5.0, 1e9)
+        fetch(purchases.purchase_features(WINDOW.events(events), WINDOW, prior)).set_index("customer_id")
+        for prior in (0.0, 5.0, 1e9)
     )
     assert raw.discount_share.to_dict() == pytest.approx({"a": 10 / 210, "b": 0})
     assert raw.weekend_share.to_dict() == pytest.approx({"a": 2 / 4, "b": 0})
@@ -149,9 +170,9 @@ def test_29_february_is_a_day_like_any_other():
     window = Window(dt.date(2024, 2, 29), 366, "UTC")
     rows = [order("a", "2023-02-28T00:00", "o1", 10), order("a", "2024-02-28T23:59", "o2", 20), order("a", "2024-02-29T00:00", "o3", 40)]  # fmt: skip
     events = table(rows)
-    found = fetch(purchases.purchase_features(events, window, 5.0))
+    found = fetch(purchases.purchase_features(window.events(events), window, 5.0))
     assert found[["recency_days", "order_count", "net_revenue"]].values.tolist() == [[1, 2, 30]]
-    happened = fetch(outcomes.outcome_table(events, matrix.horizon_after(window, 1), [], set()))
+    happened = fetch(outcomes.outcome_table(matrix.horizon_after(window, 1).events(events), [], set(), ()))
     assert happened[["future_spend", "future_orders"]].values.tolist() == [[40, 1]]
     assert window.earlier(365).as_of == dt.date(2023, 3, 1)
 
@@ -163,21 +184,21 @@ def test_a_bare_orders_table_works():
         order("b", "2024-04-14T10:00", None, 7),
     ]  # fmt: skip
     events = table(rows)
-    plan = matrix.plan_features(events, WINDOW, SETTINGS)
-    frame = matrix.build_features(events, plan, WINDOW).set_index("customer_id")
-    assert set(frame.columns) == {f.feature for f in purchases.BEHAVIOUR}
+    plan = matrix.plan_features(matrix.Known(events), WINDOW, SETTINGS)
+    frame = matrix.build_features(matrix.Known(events), plan, WINDOW).set_index("customer_id")
+    assert set(frame.columns) == {f.feature for f in (*purchases.BEHAVIOUR, *habits.habit_catalog(frozenset(), 42))}
     assert frame.order_count.to_dict() == {"a": 2, "b": 1}
     assert frame.aov.to_dict() == {"a": 30, "b": 7}
     assert frame.gap_days_mean["a"] == 7
     assert frame.lines_per_order["a"] == 1.5
-    later = matrix.build_outcomes(events, plan, matrix.horizon_after(WINDOW, 30), list(frame.index))
+    later = matrix.build_outcomes(matrix.Known(events), plan, matrix.horizon_after(WINDOW, 30), list(frame.index))
     assert list(later) == ["customer_id", "future_spend", "future_orders", "future_active", "future_aov"]
 
 
 def test_orders_without_an_id_count_as_separate_actions_of_their_channel():
     rows = [order("a", f"2024-04-0{day}T10:00", None, 5) for day in (1, 2, 3)]
     rows += [order("a", "2024-04-05T10:00", None, 5, channel="web")]
-    shares = fetch(engagement.channel_features(table(rows), WINDOW, ("store", "web"), prior=5.0))
+    shares = fetch(engagement.channel_features(WINDOW.events(table(rows)), ("store", "web"), prior=5.0))
     assert shares.channel_store_share.to_list() == [pytest.approx(0.75)]
 
 
@@ -185,8 +206,8 @@ def test_two_spellings_of_a_category_and_other_scripts_make_no_clash():
     words = ["Meat", "MEAT", "Käse & Co", "肉", "Мясо", "肉"]
     rows = [order("a", "2024-04-01T10:00", f"o{i}", 10 + i, word) for i, word in enumerate(words)]
     events = table(rows)
-    tops = {"category": affinity.top_values(events, WINDOW, "category", 12), "subcategory": ()}
-    found = fetch(affinity.affinity_features(events, WINDOW, tops, prior=5.0))
+    tops = {"category": affinity.top_values(WINDOW.events(events), "category", 12), "subcategory": ()}
+    found = affinity.affinity_features(WINDOW.events(events), tops, prior=5.0)
     assert list(found)[2:] == ["category_肉_share", "category_мясо_share", "category_käse_co_share", "category_meat_share"]
     assert tops["category"] == ("肉", "Мясо", "Käse & Co", "MEAT")
     assert len(affinity.affinity_catalog(tops, {})) == 1 + len(tops["category"])
@@ -195,7 +216,7 @@ def test_two_spellings_of_a_category_and_other_scripts_make_no_clash():
 def test_the_largest_categories_come_first_and_ties_by_name():
     rows = [order("a", "2024-04-01T10:00", f"o{i}", amount, word) for i, (word, amount) in enumerate([("C", 5), ("B", 5), ("A", 4), ("D", 9)])]  # fmt: skip
     events = table([*rows, order("a", "2024-04-20T10:00", "later", 1000, "A")])
-    assert affinity.top_values(events, WINDOW, "category", 3) == ("D", "B", "C")
+    assert affinity.top_values(WINDOW.events(events), "category", 3) == ("D", "B", "C")
 
 
 def test_outcomes_by_hand():
@@ -212,14 +233,17 @@ def test_outcomes_by_hand():
         ]
     )
     # The order that lies on the window's last moment belongs to the future: 999 in Z with 99 off.
-    plan = matrix.plan_features(events, WINDOW, SETTINGS)
-    customers = matrix.build_features(events, plan, WINDOW).customer_id.to_list() + ["c"]
-    found = matrix.build_outcomes(events, plan, matrix.horizon_after(WINDOW, 30), customers).set_index("customer_id")
+    plan = matrix.plan_features(matrix.Known(events), WINDOW, SETTINGS)
+    customers = matrix.build_features(matrix.Known(events), plan, WINDOW).customer_id.to_list() + ["c"]
+    found = matrix.build_outcomes(matrix.Known(events), plan, matrix.horizon_after(WINDOW, 30), customers).set_index(
+        "customer_id"
+    )
     a = {
         "future_spend": 999 + 40 + 20 - 10, "future_orders": 3, "future_active": 1, "future_aov": 1059 / 3, "future_own_brand_share": 10 / 1059,
         "future_discount_share": 109 / (1059 + 109), "future_category_x_share": 50 / 1059, "future_category_y_share": 10 / 1059, "future_redeemed": 0,
+        "future_variety": 3, "future_engaged_days": 0, "future_score": math.nan,
     }  # fmt: skip
-    assert found.loc["a"].to_dict() == pytest.approx(a)
+    assert found.loc["a"].to_dict() == pytest.approx(a, nan_ok=True)
     shares = [
         "future_aov",
         "future_own_brand_share",
@@ -237,9 +261,9 @@ def test_outcomes_by_hand():
 def test_outcomes_are_told_only_where_the_orders_reach_that_far(built, days_left, reached):
     day = AS_OF + dt.timedelta(days=30 - days_left)
     events = table([order("a", "2024-04-01T10:00", "o1", 5), order("a", f"{day}T10:00", "o2", 5)])
-    assert (matrix.outcomes_if_reached(events, built[0], pd.Series(["a"])) is not None) == reached
+    assert (matrix.outcomes_if_reached(matrix.Known(events), built[0], pd.Series(["a"])) is not None) == reached
 
 
 def test_the_lower_of_two_answers_at_one_moment_counts():
     rows = [order("a", "2024-04-01T10:00", "o", 5), *[event("a", "2024-04-02T10:00", "survey", score=s) for s in (8.0, 4.0, 6.0)]]
-    assert fetch(engagement.engagement_features(table(rows), WINDOW, ["order", "survey"], 5.0)).last_score.to_list() == [4]
+    assert fetch(engagement.engagement_features(WINDOW.events(table(rows)), ["order", "survey"], 5.0)).last_score.to_list() == [4]

@@ -49,8 +49,8 @@ ROWS = [
 
 def built(rows):
     events = table(rows)
-    plan = matrix.plan_features(events, WINDOW, SETTINGS)
-    return plan, matrix.build_features(events, plan, WINDOW).set_index("customer_id")
+    plan = matrix.plan_features(matrix.Known(events), WINDOW, SETTINGS)
+    return plan, matrix.build_features(matrix.Known(events), plan, WINDOW).set_index("customer_id")
 
 
 def test_a_record_that_stands_for_many_counts_as_many():

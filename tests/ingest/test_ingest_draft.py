@@ -330,7 +330,9 @@ def test_the_demo_company_is_understood_without_an_edit(small_demo, monkeypatch)
         assert drafted_source.record_id == source.record_id
         assert drafted_source.identity == source.identity, name
         assert drafted_source.decimal == source.decimal
-        for wanted, got in zip(source.events, drafted_source.events, strict=True):
+        # What a survey asked besides its score is not guessed.
+        described = [events for events in source.events if events.type != "survey_answer"]
+        for wanted, got in zip(described, drafted_source.events, strict=True):
             assert (got.at, got.at_format, got.type) == (wanted.at, wanted.at_format, wanted.type)
             assert (got.amount, got.cost, got.item, got.quantity, got.discount) == (
                 wanted.amount,

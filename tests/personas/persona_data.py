@@ -26,7 +26,7 @@ PLANTED = {
 
 def catalog():
     """The declarations as a catalog in which every feature is in use."""
-    return describe(DECLARED).assign(used=True)
+    return describe(DECLARED).assign(used=True, told=True)
 
 
 def customers(seed=0, planted=PLANTED):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 MIN_TO_LEARN = 200
@@ -45,7 +46,7 @@ def outcome_aware(
     # In units of the outcome's own spread: an outcome that cannot be predicted varies little and so weighs little.
     leading = ((predicted - predicted.mean()) / outcomes[predicted.columns].std()).to_numpy()
     weights = tail_weight * leading.std() * np.sqrt(relevance.reindex(today.columns).fillna(0.0).to_numpy())
-    return Representation(np.hstack([leading, quantile_scaled(today, seed) * weights]), predicted)
+    return Representation(np.hstack([leading, normal_scores(today) * weights]), predicted)
 
 
 def predict_outcomes(earlier: pd.DataFrame, outcomes: pd.DataFrame, today: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -71,12 +72,13 @@ def scaled(features: pd.DataFrame) -> np.ndarray:
     return StandardScaler().fit_transform(_filled(features))
 
 
-def quantile_scaled(features: pd.DataFrame, seed: int) -> np.ndarray:
-    """Features -> normal scores of their ranks, missing values at the median."""
-    quantiles = min(1000, len(features))
-    return QuantileTransformer(
-        n_quantiles=quantiles, output_distribution="normal", random_state=seed, subsample=None
-    ).fit_transform(_filled(features))
+def normal_scores(features: pd.DataFrame) -> np.ndarray:
+    """Features -> normal scores of their mean ranks (Blom 1958), missing values at the median.
+
+    Mean ranks: a column of mostly zeros puts them a little below the middle, not five deviations away from everybody else.
+    """
+    ranks = stats.rankdata(_filled(features), axis=0)
+    return stats.norm.ppf((ranks - 0.375) / (len(features) + 0.25))
 
 
 def _filled(features: pd.DataFrame) -> np.ndarray:

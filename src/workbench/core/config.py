@@ -158,12 +158,20 @@ class Events(Strict):
     discount: str | tuple[str, ...] | None = Field(None, description="money off; several columns are added up")
     cost: str | None = None
     campaign_id: str | None = None
-    topic: str | None = None
+    topic: str | None = Field(None, description="column with what it was about: a ticket's or a mailing's topic")
+    question: str = Field("", description="words for what score answers, such as: price matters; of type survey_answer")
+    text: str | None = Field(None, description="column with what the customer wrote; kept in private/ alone")
     currency: str | None = Field(None, description="column with the currency code of the amounts")
     score: str | None = Field(None, description="a number the customer gave: NPS, satisfaction, sentiment")
     score_range: tuple[float, float] | None = Field(None, description="lowest and highest score; others are set aside")
     own_brand: Match | None = Field(None, description="lines of the company's own brand")
     machine: Match | None = Field(None, description="events that a machine caused, such as opens by a mail scanner")
+
+    @model_validator(mode="after")
+    def _one_topic(self) -> Events:
+        if self.question and self.topic:
+            raise ValueError("question and topic both say what the event is about: keep one")
+        return self
 
 
 class Costs(Strict):
@@ -267,11 +275,27 @@ class Company(Strict):
 
 
 class Engine(Strict):
-    """Where events are computed."""
+    """Where events are computed: ingest always on the embedded DuckDB, features and KPIs on `backend`."""
 
-    backend: Literal["duckdb"] = "duckdb"
-    memory_limit: str = Field("4GB", pattern=r"^\d+(\.\d+)? ?[MG]B$")
+    backend: Literal["duckdb", "spark"] = Field("duckdb", description="spark needs the extra of that name and Java 17")
+    memory_limit: str = Field("4GB", pattern=r"^\d+(\.\d+)? ?[MG]B$", description="of DuckDB, and of a local Spark")
     threads: Count = Field(2, ge=1, le=256)
+    master: str = Field(
+        "",
+        pattern=r"^(local(\[.+\])?|local-cluster\[.+\]|spark://.+|k8s://.+|yarn)?$",
+        description="Spark's master, such as spark://host:7077, whose machines see the run directory; empty: this machine",
+    )
+    options: Mapping[str, str] = Field({}, description="further settings of Spark, such as spark.executor.memory: 8g")
+
+    @field_validator("options")
+    @classmethod
+    def _no_secret(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in value:
+            if not name.startswith("spark."):
+                raise ValueError(f'"{name}" is no setting of Spark: they begin with spark.')
+            if SECRET.search(name):
+                raise ValueError(f"{name} would stand in every run's config.yaml: write it into Spark's spark-defaults.conf")
+        return value
 
 
 class Identity(Strict):
@@ -312,6 +336,9 @@ class FeatureSettings(Stage):
     horizon_days: Count = Field(92, ge=7, description="days of outcomes: after as_of, and one horizon earlier to learn from")
     top_categories: Count = Field(12, ge=0, le=100, description="product categories that get a share of their own")
     top_subcategories: Count = Field(20, ge=0, le=200, description="product subcategories that get a share of their own")
+    search_window_days: Count = Field(120, ge=7, description="searches of this many days before as_of are recent")
+    cart_hours: Count = Field(24, ge=1, le=720, description="a filled cart that no order follows for so long is abandoned")
+    text_topics: Count = Field(8, ge=0, le=50, description="topics looked for in what customers write; 0: none")
     prior_orders: float = Field(5.0, ge=0, description="shares and rates are shrunk as if this many average orders came first")
     min_coverage: Share = Field(0.05, description="smallest share of customers with a value for a feature to be used")
 
@@ -360,6 +387,14 @@ SETTINGS: dict[str, type[Stage]] = dict(
 )
 
 
+class Attributes(Strict):
+    """How what customers are becomes features; without a word of this, every attribute that is not sensitive is used."""
+
+    sensitive: tuple[str, ...] = Field((), description="attributes such as age_band that may be used although law protects them")
+    separator: str = Field("|", description="what stands between several values of one attribute: erp|web shop")
+    growth: Mapping[str, str] = Field({}, description="attribute now -> the same before: headcount: headcount_year_ago")
+
+
 class Config(Strict):
     """A whole configuration file."""
 
@@ -371,6 +406,7 @@ class Config(Strict):
     sources: Mapping[str, Source] = Field(min_length=1)
     names: Mapping[str, str] = Field({}, description="words for readers: a category as the system writes it -> plain words")
     identity: Identity = Identity()
+    attributes: Attributes = Attributes()
     engine: Engine = Engine()
     ingest: IngestSettings = IngestSettings()
     features: FeatureSettings = FeatureSettings()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,12 +131,48 @@ CONTRACTS: dict[str, Contract] = {
             "definition": TEXT,
             "coverage": SHARE,
             "relevance": SHARE_OR_NOT,
+            "relevance_q": SHARE_OR_NOT,
             "stability": NUMBER_OR_NOT,
+            "retest": NUMBER_OR_NOT,
             "actionable": YES_NO,
             "used": YES_NO,
+            "told": YES_NO,
+            "weight": SHARE,
             "reason": TEXT,
         },
     ),  # fmt: skip
+    "expectations": Contract(
+        ("customer_id",),
+        {
+            "customer_id": TEXT,
+            "expected_orders": NUMBER,
+            "orders_low": NUMBER_OR_NOT,
+            "orders_high": NUMBER_OR_NOT,
+            "p_alive": SHARE_OR_NOT,
+            "order_value": NUMBER_OR_NOT,
+            "expected_value": NUMBER_OR_NOT,
+            "method": TEXT,
+        },
+    ),
+    "propensities": Contract(
+        ("customer_id", "target"), {"customer_id": TEXT, "target": TEXT, "predicted": NUMBER}, may_be_empty=True
+    ),
+    "declines": Contract(
+        ("customer_id",),
+        {"customer_id": TEXT, "decline": NUMBER_OR_NOT, "declining": YES_NO, "weeks_since": NUMBER_OR_NOT},
+        may_be_empty=True,
+    ),
+    "churn_risks": Contract(("customer_id",), {"customer_id": TEXT, "churn_risk": SHARE, "ci_low": SHARE, "ci_high": SHARE}),
+    "proxies": Contract(
+        ("attribute",),
+        {"attribute": TEXT, "group": TEXT, "customers": COUNT, "auc": SHARE, "ci_low": SHARE, "ci_high": SHARE},
+        may_be_empty=True,
+    ),
+    "private/texts": Contract(
+        (),
+        {"source": TEXT, "row": COUNT, "customer_id": TEXT, "occurred_at": MOMENT, "event_type": TEXT, "text": TEXT},
+        may_be_empty=True,
+    ),
     "outcomes": Contract(("customer_id",), {"customer_id": TEXT}),
     "segments": Contract(
         ("customer_id",),
@@ -266,10 +306,9 @@ CONTRACTS: dict[str, Contract] = {
 
 def check_frame(name: str, frame: pd.DataFrame) -> None:
     """Raise ContractBroken, naming every fault, unless the frame keeps the contract of `name` (tables without one pass)."""
-    import pandera.pandas as pa
-
     if name not in CONTRACTS:
         return
+    pa = _pandera("pandas")
     contract = CONTRACTS[name]
     columns = {
         c: pa.Column(_pandas_type(spec), nullable=spec.missing, checks=_checks(pa, spec)) for c, spec in contract.columns.items()
@@ -285,7 +324,6 @@ def check_frame(name: str, frame: pd.DataFrame) -> None:
 def check_expression(name: str, table: Any) -> None:
     """The same for an event-sized table that stays on the engine."""
     import ibis.expr.datatypes as dt
-    import pandera.ibis as pa
 
     from workbench.core import engine
 
@@ -297,6 +335,7 @@ def check_expression(name: str, table: Any) -> None:
         "whole": dt.int64,
         "yes_no": dt.boolean,
     }
+    pa = _pandera("ibis")
     contract = CONTRACTS[name]
     _check_not_empty(name, contract, engine.count_rows(table))
     columns = {c: pa.Column(types[spec.kind], nullable=spec.missing) for c, spec in contract.columns.items()}
@@ -304,6 +343,18 @@ def check_expression(name: str, table: Any) -> None:
         pa.DataFrameSchema(columns).validate(table, lazy=True)
     except pa.errors.SchemaErrors as fault:
         raise _broken(name, fault) from None
+
+
+@functools.cache
+def _pandera(kind: str) -> Any:
+    """pandera.pandas or pandera.ibis, kept from Spark's pandas: pandera loads it where it can, and then it warns and patches ours."""
+    sys.modules.setdefault("pyspark.pandas", None)
+    address = os.environ.get("SPARK_LOCAL_IP")
+    module = importlib.import_module(f"pandera.{kind}")
+    if address is None:
+        # Set by pandera; no other machine could reach us then.
+        os.environ.pop("SPARK_LOCAL_IP", None)
+    return module
 
 
 def _pandas_type(spec: Column) -> Any:

@@ -1,5 +1,7 @@
 """The engine behind every event-sized table: an Ibis backend with a memory limit and a spill folder.
 
+Ingest always computes on the embedded engine; what reads `events` afterwards computes on the configured one (`connect_configured`).
+
 Only table expressions cross this door. Sums of money are decimals on the engine, so the order of rows never shows.
 """
 
@@ -11,8 +13,9 @@ import operator
 import shutil
 import tempfile
 import weakref
+import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +57,18 @@ def connect(settings: Engine, spill: Path | None = None) -> ibis.BaseBackend:
     return con
 
 
+def connect_configured(settings: Engine, spill: Path | None = None) -> ibis.BaseBackend:
+    """The engine of the configuration: a fresh embedded one, or the process's Spark session (EnvironmentFault where it cannot start)."""
+    if settings.backend == "duckdb":
+        return connect(settings, spill)
+    from workbench.core import spark
+
+    return spark.connect(settings, spill)
+
+
 @ibis.udf.scalar.builtin(name="timezone")
 def _at_zone(zone: str, moment: dt.Timestamp("UTC")) -> dt.timestamp:
-    """The clock on the wall of a zone at a moment (DuckDB's own function)."""
+    """The clock on the wall of a zone at a moment (DuckDB's own function, translated for Spark in core/spark.py)."""
 
 
 @ibis.udf.scalar.builtin(name="timezone")
@@ -67,6 +79,44 @@ def _from_zone(zone: str, clock: dt.timestamp) -> dt.Timestamp("UTC"):
 def local_time(moment: ir.TimestampValue, zone: str) -> ir.TimestampValue:
     """UTC moments -> naive local times of an IANA zone."""
     return _at_zone(zone, moment)
+
+
+def local_times(table: ir.Table, column: str, zone: str) -> ir.TimestampValue:
+    """A column of UTC moments -> naive local times of an IANA zone; on the embedded engine a fifth of the work of `local_time`.
+
+    The moments at which the zone's clocks are changed are looked up once for all rows.
+    """
+    moment = table[column]
+    if _is_spark(table.get_backend()):
+        return local_time(moment, zone)
+    span = fetch_row(table.agg(first=moment.min(), last=moment.max()))
+    if span["first"] is None:
+        return local_time(moment, zone)
+    offsets = _offsets(zone, span["first"], span["last"])
+    ahead = ibis.literal(offsets[-1][1])
+    if offsets[:-1]:
+        ahead = ibis.cases(*[(moment < until, seconds) for until, seconds in offsets[:-1]], else_=ahead)
+    return _clock(_microseconds_of(moment) + ahead.cast("int64") * 1_000_000)
+
+
+def _offsets(zone: str, first: datetime, last: datetime) -> list[tuple[datetime, int]]:
+    """-> (moment until which it holds, seconds ahead of UTC) from the first to the last moment."""
+    tz, hour = zoneinfo.ZoneInfo(zone), timedelta(hours=1)
+
+    def ahead(moment: datetime) -> int:
+        return int(moment.astimezone(tz).utcoffset().total_seconds())
+
+    found, at = [], first.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    while at < last:
+        later = min(at + timedelta(days=7), last + hour)  # no zone changes its clocks twice within a week
+        if ahead(at) != ahead(later):
+            low, high = at, later
+            while high - low > timedelta(seconds=1):
+                middle = low + (high - low) // 2
+                low, high = (middle, high) if ahead(middle) == ahead(at) else (low, middle)
+            found.append(((high + timedelta(milliseconds=500)).replace(microsecond=0), ahead(at)))
+        at = later
+    return [*found, (last, ahead(last))]
 
 
 def utc_time(clock: ir.TimestampValue, zone: str) -> ir.TimestampValue:
@@ -82,6 +132,16 @@ def _try_strptime(text: str, pattern: str) -> dt.timestamp:
 @ibis.udf.scalar.builtin(name="epoch_us")
 def _microseconds(clock: dt.timestamp) -> int:
     """The time a clock shows -> microseconds since it showed 1970 (DuckDB's own function)."""
+
+
+@ibis.udf.scalar.builtin(name="epoch_us")
+def _microseconds_of(moment: dt.Timestamp("UTC")) -> int:
+    """Microseconds from 1970 to a moment (DuckDB's own function)."""
+
+
+@ibis.udf.scalar.builtin(name="make_timestamp")
+def _clock(microseconds: int) -> dt.timestamp:
+    """Microseconds since 1970 -> the time a clock shows then (DuckDB's own function)."""
 
 
 @ibis.udf.scalar.builtin(name="make_timestamptz")
@@ -233,6 +293,10 @@ def stage(table: ir.Table) -> ir.Table:
 
 def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
     """Compute an expression once and keep it on the engine (spilling to disk if need be) for several readers."""
+    if _is_spark(con):
+        from workbench.core import spark
+
+        return spark.materialize(con, table, name)
     # Not create_table: with overwrite it writes every row twice.
     con.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {con.compile(table)}')
     return con.table(name)
@@ -240,32 +304,52 @@ def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
 
 def fetch(table: ir.Table) -> pd.DataFrame:
     """A customer-sized expression -> pandas frame (through Arrow: texts are str, moments are UTC, missing is missing)."""
-    return table.to_pyarrow().to_pandas()
+    return _to_arrow(table).to_pandas()
 
 
 def fetch_row(table: ir.Table) -> dict[str, Any]:
     """An expression of one row -> {column: plain value}."""
-    return table.to_pyarrow().to_pylist()[0]
+    return _to_arrow(table).to_pylist()[0]
 
 
 def count_rows(table: ir.Table) -> int:
     """How many rows an expression has."""
-    return table.count().to_pyarrow().as_py()
+    return fetch_row(table.agg(rows=table.count()))["rows"]
 
 
 def read_parquet(con: ibis.BaseBackend, path: Path) -> ir.Table:
     """A Parquet file as an expression."""
+    if _is_spark(con):
+        from workbench.core import spark
+
+        return spark.read_parquet(con, path)
     return con.read_parquet(str(path))
 
 
 def write_parquet(con: ibis.BaseBackend, table: ir.Table, path: Path) -> None:
-    """An expression -> one Parquet file, rows in the expression's order, whole or not at all."""
+    """An expression of the embedded engine -> one Parquet file, rows in the expression's order, whole or not at all."""
     atomic_write(path, lambda p: con.to_parquet(table, str(p)))
 
 
 def as_table(con: ibis.BaseBackend, arrow: pa.Table, name: str) -> ir.Table:
     """An Arrow table as an expression of the engine."""
+    if _is_spark(con):
+        from workbench.core import spark
+
+        return spark.as_table(con, arrow, name)
     return con.create_table(name, arrow, temp=True, overwrite=True)
+
+
+def _to_arrow(table: ir.Table) -> pa.Table:
+    if _is_spark(table.get_backend()):
+        from workbench.core import spark
+
+        return spark.to_arrow(table)
+    return table.to_pyarrow()
+
+
+def _is_spark(con: ibis.BaseBackend) -> bool:
+    return con.name == "pyspark"
 
 
 # Text of any size becomes Parquet first: that is parallel, keeps the order of the rows, needs no memory, and numbers them for free.

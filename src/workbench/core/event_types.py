@@ -14,4 +14,14 @@ ENGAGED = (
     "export", "admin_action", "webinar_registration", "webinar_attendance",
 )  # fmt: skip
 # What is done to customers, or by the books, not by themselves.
-NOT_OWN_ACTIONS = ("campaign_sent", "email_sent", "email_delivered", "email_bounce", "ad_spend", "survey", "return", *CONTRACTS)
+NOT_OWN_ACTIONS = (
+    "campaign_sent",
+    "email_sent",
+    "email_delivered",
+    "email_bounce",
+    "ad_spend",
+    "survey",
+    "survey_answer",
+    "return",
+    *CONTRACTS,
+)

@@ -205,11 +205,12 @@ class Run:
 
     @property
     def engine(self) -> Any:
-        """The run's engine, connected at first use; it spills into the run directory."""
+        """The run's engine, connected at first use: in ingest the embedded one, else the configured; it spills into the run directory."""
         if self._engine is None:
-            from workbench.core.engine import connect
+            from workbench.core.engine import connect, connect_configured
 
-            self._engine = connect(self.config.engine, self.path / "spill")
+            opened = connect if self._stage == "ingest" else connect_configured
+            self._engine = opened(self.config.engine, self.path / "spill")
         return self._engine
 
     def write(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:

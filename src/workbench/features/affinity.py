@@ -7,21 +7,22 @@ from collections.abc import Mapping
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
 
-from workbench.core.engine import fetch
+from workbench.core.engine import fetch, fetch_row
 from workbench.features.catalog import Feature
 from workbench.features.purchases import order_lines
-from workbench.features.window import Window
 
 LEVELS = ("category", "subcategory")
 
 
-def top_values(events: ir.Table, window: Window, level: str, count: int) -> tuple[str, ...]:
+def top_values(happened: ir.Table, level: str, count: int) -> tuple[str, ...]:
     """The `count` categories (or subcategories) with most revenue in the window, largest first, ties by name.
 
     Of spellings that would share a feature ("Meat", "MEAT") only the largest is taken.
     """
-    lines = order_lines(window.events(events))
+    lines = order_lines(happened)
     known = lines.filter(lines[level].notnull())
     ranked = known.group_by(level).agg(revenue=known.amount.sum()).order_by(ibis.desc("revenue"), level)
     values = fetch(ranked)[level]
@@ -49,28 +50,34 @@ def affinity_catalog(tops: Mapping[str, tuple[str, ...]], names: Mapping[str, st
     return declared
 
 
-def affinity_features(events: ir.Table, window: Window, tops: Mapping[str, tuple[str, ...]], prior: float) -> ir.Table:
-    """Events -> customer_id, category_count and a shrunk share per category and subcategory; customers with an order."""
-    lines = order_lines(window.events(events))
+def affinity_features(happened: ir.Table, tops: Mapping[str, tuple[str, ...]], prior: float) -> pd.DataFrame:
+    """Events in the window -> customer_id, category_count and a shrunk share per category and subcategory; customers with an order.
+
+    The engine sums by customer and category; those few rows are laid out here: thirty conditional sums over all order lines
+    would be most of the work of all features.
+    """
+    lines = order_lines(happened)
     lines = lines.filter(lines.event_type == "order")
-    sums = {
-        share_feature(level, value): lines.amount.sum(where=lines[level] == value).fill_null(0)
-        for level in LEVELS
-        for value in tops[level]
-    }
-    per = lines.group_by("customer_id").agg(
-        whole=lines.amount.sum(), category_count=lines.category.nunique().cast("float64"), **sums
-    )
-    order_value = lines.agg(
-        order_value=lines.amount.sum().cast("float64") / lines.select("customer_id", "order_id").distinct().count().as_scalar()
-    )
-    base = per.agg(
-        **{f"{name}_base": per[name].sum().cast("float64") / per.whole.sum().cast("float64").nullif(0) for name in sums}
-    )
-    table = per.cross_join(order_value).cross_join(base)
-    weight = prior * table.order_value
-    shares = {
-        name: (table[name].cast("float64") + weight * table[f"{name}_base"]) / (table.whole.cast("float64") + weight)
-        for name in sums
-    }
-    return table.select("customer_id", "category_count", **shares)
+    categories = lines.filter(lines.category.notnull()).select("customer_id", "category").distinct()
+    counted = fetch(categories.group_by("customer_id").agg(category_count=categories.count().cast("float64")))
+    per = fetch(lines.group_by("customer_id").agg(whole=lines.amount.sum().cast("float64")))
+    per = per.merge(counted, on="customer_id", how="left").fillna({"category_count": 0.0}).set_index("customer_id")
+    orders = lines.select("customer_id", "order_id").distinct().count().as_scalar()
+    total = fetch_row(lines.agg(amount=lines.amount.sum().cast("float64"), orders=orders))
+    everything = np.nan if total["amount"] is None else total["amount"]
+    weight = prior * everything / max(total["orders"], 1)
+    whole, found = per.whole.to_numpy(), {"category_count": per.category_count.to_numpy()}
+    for level in LEVELS:
+        if not tops[level]:
+            continue
+        known = lines.filter(lines[level].isin(list(tops[level])))
+        base = fetch(known.group_by(value=known[level]).agg(amount=known.amount.sum().cast("float64"))).set_index("value").amount
+        spent = fetch(known.group_by("customer_id", value=known[level]).agg(amount=known.amount.sum().cast("float64")))
+        wide = np.zeros((len(per), len(tops[level])))
+        wide[per.index.get_indexer(spent.customer_id), pd.Index(tops[level]).get_indexer(spent.value)] = spent.amount
+        for column, value in enumerate(tops[level]):
+            share = weight * base.get(value, 0.0) / everything if everything else np.nan
+            found[share_feature(level, value)] = np.divide(
+                wide[:, column] + share, whole + weight, out=np.full(len(per), np.nan), where=whole + weight != 0
+            )
+    return pd.DataFrame(found, index=per.index).reset_index()

@@ -10,7 +10,6 @@ from workbench.core.event_types import CONTRACTS, NOT_OWN_ACTIONS, PURCHASES
 from workbench.features.affinity import share_feature
 from workbench.features.catalog import Feature
 from workbench.features.purchases import shrunk_shares
-from workbench.features.window import Window
 
 # event type: (what many of them say, what few of them say, the noun, the lever)
 WORDS = {
@@ -84,9 +83,8 @@ def _share_in(channel: str) -> Feature:
     return Feature(share_feature("channel", channel), "channel", "share", definition, f"turn to {word} more than others", f"turn to {word} less than others", "channel", f"actions via {word}")  # fmt: skip
 
 
-def engagement_features(events: ir.Table, window: Window, types: list[str], prior: float) -> ir.Table:
-    """Events -> customer_id, {type}_count per event type (quantities where given), email_open_rate, email_click_rate, last_score."""
-    happened = window.events(events)
+def engagement_features(happened: ir.Table, types: list[str], prior: float) -> ir.Table:
+    """Events in the window -> customer_id, {type}_count per event type (quantities where given), email_open_rate, email_click_rate, last_score."""
     happened = happened.filter(happened.event_type.notin(PURCHASES), ~happened.machine.fill_null(False))
     times = happened.quantity.fill_null(1)
     counts = {
@@ -118,29 +116,34 @@ def engagement_features(events: ir.Table, window: Window, types: list[str], prio
     return table
 
 
-def own_actions(events: ir.Table, window: Window) -> ir.Table:
+def own_actions(happened: ir.Table) -> ir.Table:
     """What customers did themselves, in any channel but the books': a row per customer, channel, action (an order counts once)."""
-    happened = window.events(events)
-    own = happened.filter(
+    own = _own(happened)
+    numbered = (own.event_type == "order") & own.order_id.notnull()
+    moment = ibis.cases((~numbered, own.occurred_at))
+    return own.select(
+        "customer_id", "channel", "event_type", moment=moment, order=ibis.cases((numbered, own.order_id))
+    ).distinct()
+
+
+def _own(happened: ir.Table) -> ir.Table:
+    return happened.filter(
         happened.event_type.notin(NOT_OWN_ACTIONS), ~happened.machine.fill_null(False), happened.channel.notin(BOOKED)
     )
-    moment = own.occurred_at.cast("string") + own.event_type
-    once = ibis.cases((own.event_type == "order", own.order_id.fill_null(moment)), else_=moment)
-    return own.select("customer_id", "channel", action=once).distinct()
 
 
-def frequent_channels(events: ir.Table, window: Window, min_coverage: float) -> tuple[str, ...]:
+def frequent_channels(happened: ir.Table, min_coverage: float) -> tuple[str, ...]:
     """Channels in which at least `min_coverage` of the customers acted, by name; none where there is only one."""
-    acted = own_actions(events, window)
+    acted = _own(happened)
     found = fetch(acted.group_by("channel").agg(customers=acted.customer_id.nunique()))
     everyone = count_rows(acted.select("customer_id").distinct())
     frequent = sorted(found.channel[found.customers >= min_coverage * everyone])
     return tuple(frequent) if len(frequent) > 1 else ()
 
 
-def channel_features(events: ir.Table, window: Window, channels: tuple[str, ...], prior: float) -> ir.Table:
-    """Events -> customer_id + channel_*_share: shares of the customer's own actions, shrunk to the population's."""
-    acted = own_actions(events, window)
+def channel_features(happened: ir.Table, channels: tuple[str, ...], prior: float) -> ir.Table:
+    """Events in the window -> customer_id + channel_*_share: shares of the customer's own actions, shrunk to the population's."""
+    acted = own_actions(happened)
     names = {share_feature("channel", c): acted.count(where=acted.channel == c) for c in channels}
     per = acted.group_by("customer_id").agg(n=acted.count(), **names)
     return shrunk_shares(per, list(names), "n", prior)
@@ -150,6 +153,7 @@ def _counted(types: list[str]) -> list[str]:
     skipped = {
         *PURCHASES,
         "survey",
+        "survey_answer",
         "email_sent",
         "email_delivered",
         "email_bounce",

@@ -2,88 +2,233 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from workbench.core.config import FeatureSettings
-from workbench.core.engine import fetch, fetch_row
-from workbench.features import affinity, engagement, outcomes, purchases
+from workbench.core.config import Attributes, FeatureSettings
+from workbench.core.engine import as_table, count_rows, fetch, fetch_row, local_times, materialize
+from workbench.features import accounts, affinity, attention, engagement, habits, intent, outcomes, profile, purchases, topics
 from workbench.features.catalog import Feature
 from workbench.features.window import HALVES, Window
 
 OUTCOME_CATEGORIES = 3
+EARLIEST, FIRST, SECOND = "earliest", "first", "second"
+RETESTED = 2_000  # customers whose halves of the window are compared
+# Units of counts that are 0 where the source exists and saw nothing of the customer.
+COUNTS = ("events", "messages", "visits", "days visited", "searches", "topics", "offers", "modules", "days used")
+WEEK = dt.timedelta(days=7)
+UNREAD = ("source", "campaign_id")  # columns of events that no feature reads
+
+
+def _nobody(*columns: str) -> pd.DataFrame:
+    return pd.DataFrame({column: pd.Series(dtype="str") for column in columns})
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything that ingest knows: events; customers; people of accounts; what customers wrote (with occurred_at and text).
+
+    ids: where given, the customer_id of events is a number, a place among these (`prepared`).
+    """
+
+    events: ir.Table
+    customers: pd.DataFrame = field(default_factory=lambda: _nobody("customer_id"))
+    people: pd.DataFrame = field(default_factory=lambda: _nobody("customer_id"))
+    texts: pd.DataFrame = field(
+        default_factory=lambda: _nobody("customer_id", "text").assign(occurred_at=pd.Series(dtype="datetime64[us, UTC]"))
+    )
+    ids: np.ndarray | None = None
+
+    def named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame from these events with the customers' own ids in place of numbers."""
+        return frame if self.ids is None else frame.assign(customer_id=self.ids[frame.customer_id])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the sources allow: decided once, before as_of, so that every window gets the same columns."""
+    """What the sources allow: decided once, before as_of, so that every window gets the same columns.
+
+    columns: what order lines, tickets and social posts carry. held: sensitive attributes that are not used. reaches_back: orders
+    are known from the beginning of a window two horizons earlier.
+    """
 
     window: Window
-    horizon_days: int
-    prior: float
+    settings: FeatureSettings
+    names: Mapping[str, str]
+    growth: Mapping[str, str]
+    separator: str
     tops: Mapping[str, tuple[str, ...]]
     channels: tuple[str, ...]
     types: tuple[str, ...]
     columns: frozenset[str]
+    questions: tuple[str, ...]
+    topics: topics.Topics
+    language: topics.Language | None
+    attributes: tuple[profile.Attribute, ...]
+    held: tuple[str, ...]
+    has_people: bool
+    reaches_back: bool
+
+    @property
+    def prior(self) -> float:
+        """How many average orders a share is shrunk by."""
+        return self.settings.prior_orders
 
 
-def plan_features(events: ir.Table, window: Window, settings: FeatureSettings) -> Plan:
-    """Look at the events before as_of: which event types occur, which columns are filled, which categories are large."""
-    happened = window.events(events)
-    types = sorted(fetch(happened.select("event_type").distinct()).event_type)
-    lines = purchases.order_lines(happened)
-    filled = fetch_row(lines.agg(
-        discount=lines.discount.sum().fill_null(0) > 0, own_brand=lines.own_brand.any(),
-        lines=lines.count() > lines.order_id.nunique(), clock=lines.channel.notin(engagement.BOOKED).any(),
-    ))  # fmt: skip
-    columns = {name for name, there in filled.items() if there} | ({"coupon_redeemed"} & set(types)) | ({"return"} & set(types))
+@dataclass(frozen=True)
+class Happened:
+    """The events of everybody at any time, those within a window, and the window."""
+
+    events: ir.Table
+    inside: ir.Table
+    window: Window
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of features from events: what the plan lets it declare, and how it is computed.
+
+    An expression, or a frame of customers where the engine's part is done; None: no source for it.
+    """
+
+    declare: Callable[[Plan], list[Feature]]
+    compute: Callable[[Happened, Plan], ir.Table | pd.DataFrame | None]
+
+    def features(self, happened: Happened, plan: Plan) -> pd.DataFrame | None:
+        """customer_id + the family's features; None where no source has them."""
+        part = self.compute(happened, plan)
+        return fetch(part) if isinstance(part, ir.Table) else part
+
+
+# In the order of the catalog. The first says who gets features at all: customers with an order in the window.
+FAMILIES = (
+    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.window, p.prior)),
+    Family(lambda p: habits.habit_catalog(p.columns, p.window.days), lambda h, p: habits.habit_features(h.events, h.inside, h.window, p.prior, p.columns, p.window.days)),
+    Family(lambda p: affinity.affinity_catalog(p.tops, p.names), lambda h, p: affinity.affinity_features(h.inside, p.tops, p.prior) if p.tops["category"] else None),
+    Family(lambda p: engagement.engagement_catalog(list(p.types), p.channels), lambda h, p: engagement.engagement_features(h.inside, list(p.types), p.prior)),
+    Family(lambda p: [], lambda h, p: engagement.channel_features(h.inside, p.channels, p.prior) if p.channels else None),
+    Family(lambda p: intent.intent_catalog(p.types), lambda h, p: intent.intent_features(h.inside, p.types, p.prior, p.settings.search_window_days, p.settings.cart_hours)),
+    Family(lambda p: attention.attention_catalog(p.types, p.columns, p.questions), lambda h, p: attention.attention_features(h.inside, h.window.days, p.types, p.columns, p.questions, p.prior)),
+    Family(lambda p: topics.topic_catalog(p.topics, p.names), lambda h, p: topics.topic_features(h.inside, p.topics, p.prior)),
+    Family(lambda p: accounts.account_catalog(p.types), lambda h, p: accounts.account_features(h.events, h.inside, h.window, p.types, p.prior)),
+)  # fmt: skip
+
+
+def plan_features(
+    known: Known,
+    window: Window,
+    settings: FeatureSettings,
+    attributes: Attributes | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Plan:
+    """Look at what was known before as_of: event types, filled columns, large categories, frequent topics, attributes.
+
+    names: words of categories for readers.
+    """
+    attributes = attributes or Attributes()
+    happened = window.events(known.events)
+    types, columns = _seen(happened)
+    columns |= {"coupon_redeemed", "return"} & set(types)
     counts = {"category": settings.top_categories, "subcategory": settings.top_subcategories}
-    tops = {level: affinity.top_values(events, window, level, count) for level, count in counts.items()}
-    channels = engagement.frequent_channels(events, window, settings.min_coverage)
-    return Plan(window, settings.horizon_days, settings.prior_orders, tops, channels, tuple(types), frozenset(columns))
+    asked = happened.filter(happened.event_type == "survey_answer", happened.topic.notnull(), happened.score.notnull())
+    before = known.texts[known.texts.occurred_at < window.end]
+    found, held = profile.plan_profile(known.customers, known.people, attributes, settings.min_coverage)
+    return Plan(
+        window, settings, dict(names or {}), dict(attributes.growth), attributes.separator,
+        {level: affinity.top_values(happened, level, count) for level, count in counts.items()},
+        engagement.frequent_channels(happened, settings.min_coverage), tuple(types), frozenset(columns),
+        tuple(sorted(fetch(asked.select("topic").distinct()).topic)), topics.plan_topics(happened, types, settings.min_coverage),
+        topics.learn_language(before, settings.text_topics), tuple(found), tuple(held), len(known.people) > 0,
+        _first_order(known.events) <= window.earlier(2 * settings.horizon_days).start + WEEK,
+    )  # fmt: skip
 
 
-def feature_declarations(plan: Plan, names: Mapping[str, str]) -> list[Feature]:
-    """The features that this plan computes, in order; names: words of categories."""
-    hidden = {"lines_per_order", "line_value"} if "lines" not in plan.columns else set()
-    hidden |= {f.feature for f in purchases.BEHAVIOUR if f.family == "daypart"} if "clock" not in plan.columns else set()
-    declared = [f for f in purchases.BEHAVIOUR if f.feature not in hidden]
-    declared += [*purchases.DISCOUNT] if "discount" in plan.columns else []
-    declared += [*purchases.OWN_BRAND] if "own_brand" in plan.columns else []
-    declared += [*purchases.RETURNS] if "return" in plan.columns else []
-    declared += affinity.affinity_catalog(plan.tops, names)
-    return declared + engagement.engagement_catalog(list(plan.types), plan.channels)
+def _first_order(events: ir.Table) -> dt.datetime:
+    orders = events.filter(events.customer_id.notnull(), events.event_type == "order")
+    return fetch_row(orders.agg(first=orders.occurred_at.min()))["first"] or dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
-def build_features(events: ir.Table, plan: Plan, window: Window) -> pd.DataFrame:
-    """Events -> frame: customer_id + one column per declared feature; customers with an order in the window, sorted.
+def _seen(happened: ir.Table) -> tuple[list[str], set[str]]:
+    """The event types there are, and which columns order lines, tickets and social posts carry; in one pass."""
+    counted = fetch(happened.group_by("event_type").agg(
+        **{c: happened[c].count() for c in ("item", "quantity", "category", "cost", "score", "duration_hours")},
+        discount=happened.discount.sum().fill_null(0) > 0, own_brand=happened.own_brand.cast("int64").max().fill_null(0),
+        clock=happened.channel.notin(engagement.BOOKED).cast("int64").max(),
+    )).set_index("event_type")  # fmt: skip
+    bought = counted.reindex(["order", "return"]).fillna(0)
+    columns = {name for name in ("item", "quantity", "category", "cost", "discount", "own_brand", "clock") if bought[name].any()}
+    named = {
+        "ticket.score": ("ticket", "score"),
+        "ticket.hours": ("ticket", "duration_hours"),
+        "social.score": ("social", "score"),
+    }
+    columns |= {name for name, (kind, column) in named.items() if kind in counted.index and counted[column][kind] > 0}
+    lines = purchases.order_lines(happened)
+    several = purchases.orders(lines).filter(lambda t: t.lines > 1).limit(1)
+    return sorted(counted.index), columns | ({"lines"} if count_rows(several) else set())
+
+
+def prepared(events: ir.Table, zone: str, customers: pd.DataFrame, people: pd.DataFrame, texts: pd.DataFrame) -> Known:
+    """The same with what features read of customers' events kept on the engine: local times, and numbers for their ids.
+
+    Eight windows and every family read them: zones are looked up, and long ids compared, once.
+    """
+    con, known = events.get_backend(), events.filter(events.customer_id.notnull())
+    ids = np.sort(fetch(known.select("customer_id").distinct()).customer_id.to_numpy(dtype=object))
+    numbers = pa.table({"customer_id": pa.array(ids, pa.string()), "number": pa.array(range(len(ids)), pa.int32())})
+    numbered = known.drop(*[c for c in UNREAD if c in events.columns]).inner_join(
+        as_table(con, numbers, "customer_numbers"), "customer_id"
+    )
+    numbered = numbered.mutate(customer_id=numbered.number, local=local_times(events, "occurred_at", zone)).drop("number")
+    return Known(materialize(con, numbered, "prepared_events"), customers, people, texts, ids)
+
+
+def feature_declarations(plan: Plan) -> list[Feature]:
+    """The features that this plan computes, in order."""
+    declared = [feature for family in FAMILIES for feature in family.declare(plan)]
+    declared += topics.language_catalog(plan.language)
+    return declared + profile.profile_catalog(plan.attributes, plan.growth, plan.has_people)
+
+
+def build_features(known: Known, plan: Plan, window: Window) -> pd.DataFrame:
+    """-> frame: customer_id + one column per declared feature; customers with an order in the window, sorted.
 
     Counts of other activity are 0 where the source exists and saw nothing; rates without a denominator stay missing.
     """
-    table = purchases.purchase_features(events, window, plan.prior)
-    parts = [engagement.engagement_features(events, window, list(plan.types), plan.prior)]
-    if plan.tops["category"]:
-        parts.append(affinity.affinity_features(events, window, plan.tops, plan.prior))
-    if plan.channels:
-        parts.append(engagement.channel_features(events, window, plan.channels, plan.prior))
-    for part in parts:
-        table = table.left_join(part, "customer_id").drop("customer_id_right")
-    declared = feature_declarations(plan, {})
-    frame = fetch(table.select("customer_id", *[f.feature for f in declared]).order_by("customer_id"))
-    counts = [f.feature for f in declared if f.family == "engagement" and f.unit == "events"]
+    happened = Happened(known.events, window.events(known.events), window)
+    # Family by family: one query of all of them would take the engine longer to plan than to answer.
+    declared = feature_declarations(plan)
+    names = [f.feature for f in declared]
+    from_events = joined([part for family in FAMILIES if (part := family.features(happened, plan)) is not None], names)
+    others = [
+        topics.language_features(known.texts, plan.language, window),
+        profile.profile_features(known.customers, known.people, plan.attributes, plan.growth, plan.separator),
+    ]
+    frame = joined([known.named(from_events.reset_index()), *others], names)[names]
+    counts = [f.feature for f in declared if f.unit in COUNTS]
     frame[counts] = frame[counts].fillna(0.0)
-    return frame
+    return frame.reset_index()
 
 
-def build_outcomes(events: ir.Table, plan: Plan, horizon: Window, customers: pd.Series) -> pd.DataFrame:
-    """Events -> frame: customer_id + future_* columns, one row per given customer; no event means no spend, not missing."""
+def joined(parts: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+    """Frames with customer_id -> one of the columns `names`, indexed by the sorted customers of the first part."""
+    buyers = pd.Index(parts[0].customer_id).sort_values()
+    by_customer = [part.set_index("customer_id")[[c for c in part if c in set(names)]].reindex(buyers) for part in parts]
+    return pd.concat(by_customer, axis=1).astype("float64")
+
+
+def build_outcomes(known: Known, plan: Plan, horizon: Window, customers: pd.Series) -> pd.DataFrame:
+    """-> frame: customer_id + future_* columns, one row per given customer; no event means no spend, not missing."""
     categories = list(plan.tops["category"][:OUTCOME_CATEGORIES])
-    found = fetch(outcomes.outcome_table(events, horizon, categories, set(plan.columns)))
+    found = known.named(fetch(outcomes.outcome_table(horizon.events(known.events), categories, set(plan.columns), plan.types)))
     frame = pd.DataFrame({"customer_id": customers}).merge(found, on="customer_id", how="left")
-    zero = [c for c in ("future_spend", "future_orders", "future_redeemed") if c in frame]
+    zero = [c for c in outcomes.COUNTS if c in frame]
     frame[zero] = frame[zero].fillna(0.0)
     frame.insert(3, "future_active", (frame.future_orders > 0).astype(float))
     return frame.sort_values("customer_id", ignore_index=True)
@@ -94,21 +239,26 @@ def horizon_after(window: Window, days: int) -> Window:
     return replace(window.earlier(-days), days=days)
 
 
-def build_learning_tables(events: ir.Table, plan: Plan, customers: pd.Series) -> dict[str, pd.DataFrame]:
-    """-> features and outcomes of the earlier window and of odd and even weeks, stacked, told apart by the column `slice`.
+def build_learning_tables(known: Known, plan: Plan, customers: pd.Series) -> dict[str, pd.DataFrame]:
+    """-> features and outcomes of the windows of `learning_windows`, stacked, told apart by the column `slice`.
 
     Outcomes belong to the earlier slices only and end at as_of; customers limits the rows to known customers.
     """
-    features, outcomes = [], []
+    features, outcomes_then = [], []
     for name, window in learning_windows(plan).items():
-        frame = build_features(events, plan, window)
+        frame = build_features(_some(known) if name in (FIRST, SECOND) else known, plan, window)
         frame = frame[frame.customer_id.isin(customers)].reset_index(drop=True)
         features.append(frame.assign(slice=name))
-        if name.endswith("earlier"):
-            outcomes.append(
-                build_outcomes(events, plan, horizon_after(window, plan.horizon_days), frame.customer_id).assign(slice=name)
-            )
-    return {"features": pd.concat(features, ignore_index=True), "outcomes": pd.concat(outcomes, ignore_index=True)}
+        if name.endswith("earlier") or name == EARLIEST:
+            horizon = horizon_after(window, plan.settings.horizon_days)
+            outcomes_then.append(build_outcomes(known, plan, horizon, frame.customer_id).assign(slice=name))
+    return {"features": pd.concat(features, ignore_index=True), "outcomes": pd.concat(outcomes_then, ignore_index=True)}
+
+
+def _some(known: Known) -> Known:
+    """About RETESTED customers' events: enough to see what lasts, for that decides nothing."""
+    step = 1 if known.ids is None else max(1, len(known.ids) // RETESTED)
+    return replace(known, events=known.events.filter(known.events.customer_id % step == 0)) if step > 1 else known
 
 
 def slice_of(stacked: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -116,18 +266,29 @@ def slice_of(stacked: pd.DataFrame, name: str) -> pd.DataFrame:
     return stacked[stacked.slice == name].drop(columns="slice").reset_index(drop=True)
 
 
-def outcomes_if_reached(events: ir.Table, plan: Plan, customers: pd.Series) -> pd.DataFrame | None:
+def outcomes_if_reached(known: Known, plan: Plan, customers: pd.Series) -> pd.DataFrame | None:
     """What the horizon after as_of brought, or None where orders end more than a week before the horizon does."""
-    horizon = horizon_after(plan.window, plan.horizon_days)
-    orders = purchases.order_lines(horizon.events(events))
+    horizon = horizon_after(plan.window, plan.settings.horizon_days)
+    orders = purchases.order_lines(horizon.events(known.events))
     last = fetch_row(orders.agg(days_left=orders.days_ago.min()))["days_left"]
-    return build_outcomes(events, plan, horizon, customers) if last is not None and last <= 7 else None
+    return build_outcomes(known, plan, horizon, customers) if last is not None and last <= 7 else None
 
 
 def learning_windows(plan: Plan) -> dict[str, Window]:
-    """The windows that learning and replication need: one horizon earlier, and odd and even weeks of both."""
-    windows = {"earlier": plan.window.earlier(plan.horizon_days)}
+    """The windows that learning, replication and the scorecard need.
+
+    earlier: one horizon before; earliest: two, where events reach back far enough for it to compare; odd, even: those weeks of today's window, *_earlier of the earlier one;
+    first, second: the halves of today's window, one after the other (some customers).
+    """
+    days = plan.settings.horizon_days
+    windows = {"earlier": plan.window.earlier(days)}
+    if plan.reaches_back:
+        windows[EARLIEST] = plan.window.earlier(2 * days)
     for half in HALVES:
         windows[half] = replace(plan.window, half=half)
         windows[f"{half}_earlier"] = replace(windows["earlier"], half=half)
-    return windows
+    half_days = plan.window.days // 2
+    return windows | {
+        FIRST: replace(plan.window.earlier(half_days), days=half_days),
+        SECOND: replace(plan.window, days=half_days),
+    }

@@ -54,9 +54,18 @@ def orders(lines: ir.Table) -> ir.Table:
     )
 
 
-def purchase_features(events: ir.Table, window: Window, prior: float) -> ir.Table:
-    """Events -> customer_id + the features of BEHAVIOUR (and of DISCOUNT, OWN_BRAND, RETURNS), one row per customer with an order."""
-    lines = order_lines(window.events(events))
+def purchase_catalog(columns: frozenset[str]) -> list[Feature]:
+    """The declarations that the sources allow; columns: which of lines, clock, discount, own_brand and return there are."""
+    hidden = set() if "lines" in columns else {"lines_per_order", "line_value"}
+    hidden |= set() if "clock" in columns else {f.feature for f in BEHAVIOUR if f.family == "daypart"}
+    declared = [f for f in BEHAVIOUR if f.feature not in hidden]
+    more = {"discount": DISCOUNT, "own_brand": OWN_BRAND, "return": RETURNS}
+    return declared + [f for name, features in more.items() if name in columns for f in features]
+
+
+def purchase_features(happened: ir.Table, window: Window, prior: float) -> ir.Table:
+    """Events in the window -> customer_id + the features of BEHAVIOUR, DISCOUNT, OWN_BRAND and RETURNS; customers with an order."""
+    lines = order_lines(happened)
     bought = orders(lines)
     table = _counts(bought, lines, window)
     for part in (_cadence(bought), _dayparts(bought, prior), _prices(lines, bought, prior)):
@@ -77,8 +86,11 @@ def _counts(bought: ir.Table, lines: ir.Table, window: Window) -> ir.Table:
     )
     money = lines.group_by("customer_id").agg(
         net_revenue=lines.amount.sum().cast("float64"),
-        revenue_last_28=lines.amount.sum(where=lines.days_ago <= 28).fill_null(0).cast("float64"),
+        known=lines.amount.count(),
+        lately=lines.amount.sum(where=lines.days_ago <= 28).fill_null(0).cast("float64"),
     )
+    # Nothing spent lately is 0; amounts that nobody wrote down are not.
+    money = money.select("customer_id", "net_revenue", revenue_last_28=ibis.cases((money.known > 0, money.lately), else_=None))
     joined = per.inner_join(money, "customer_id")
     return joined.select(
         "customer_id", "recency_days", "order_count", "orders_last_28", "active_weeks", "net_revenue", "revenue_last_28",
@@ -130,7 +142,9 @@ def _prices(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
         off=lines.discount.sum(where=is_order).fill_null(zero),
         own=lines.amount.sum(where=is_order & lines.own_brand).fill_null(zero),
     )
-    per = per.mutate(full=per.paid + per.off)
+    per = per.filter(per.paid.notnull())
+    # What comes back in the window may have been bought before it.
+    per = per.mutate(full=per.paid + per.off, returned=ibis.least(per.returned, ibis.greatest(per.paid, zero)))
     money = bought.amount.sum().cast("float64") / bought.count()
     total = bought.agg(order_value=money)
     names = {"off": ("full", "discount_share"), "own": ("paid", "own_brand_share"), "returned": ("paid", "return_share")}
@@ -146,7 +160,7 @@ def _prices(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
         "customer_id",
         **{
             name: (table[part].cast("float64") + prior * table.order_value * table[f"{part}_base"])
-            / (table[whole].cast("float64") + prior * table.order_value)
+            / (table[whole].cast("float64") + prior * table.order_value).nullif(0)
             for part, (whole, name) in names.items()
         },
     )

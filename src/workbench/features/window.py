@@ -39,12 +39,17 @@ class Window:
     def events(self, events: ir.Table) -> ir.Table:
         """Customers' events in the window, with `local` (naive time in the zone) and `days_ago` (1 = the day before as_of)."""
         chosen = events.filter(events.customer_id.notnull(), events.occurred_at >= self.start, events.occurred_at < self.end)
-        chosen = chosen.mutate(local=local_time(chosen.occurred_at, self.zone))
+        if "local" not in chosen.columns:
+            chosen = chosen.mutate(local=local_time(chosen.occurred_at, self.zone))
         chosen = chosen.mutate(days_ago=days_before(self.as_of, chosen.local))
         if not self.half:
             return chosen
         # Weeks counted back from as_of: both halves then hold one behaviour at one age, in disjoint events.
-        return chosen.filter(((chosen.days_ago - 1) // 7) % 2 == HALVES.index(self.half))
+        return chosen.filter(self.in_half(chosen.days_ago))
+
+    def in_half(self, days_ago: ir.IntegerValue) -> ir.BooleanValue:
+        """Whether days (of an expression or a series) belong to the half's weeks."""
+        return ((days_ago - 1) // 7) % 2 == HALVES.index(self.half)
 
     def _midnight(self, day: dt.date) -> dt.datetime:
         return dt.datetime.combine(day, dt.time(), zoneinfo.ZoneInfo(self.zone)).astimezone(dt.UTC)

@@ -21,6 +21,7 @@ FORMATS = {
 EVENT_TEXTS = {
     "event_id": "tells one event from another", "order_id": "the order that a line belongs to", "item": "what it was about", "category": "group of the item",
     "subcategory": "finer group of the item", "campaign_id": "campaign", "topic": "topic",
+    "text": "what the customer wrote (kept apart from the tables, in private/)",
 }  # fmt: skip
 EVENT_NUMBERS = {"quantity": "how many", "amount": "money received for the line", "cost": "what it cost"}
 

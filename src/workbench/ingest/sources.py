@@ -23,7 +23,7 @@ from workbench.ingest.store import Fault, Part, Store
 
 PERSON_KINDS = ("crm", "marketing_automation", "email", "pos", "loyalty", "tickets", "survey")
 OURS = ("customer_id", "kind", "first_seen_at")  # columns of the customers table
-SETTINGS_OF_EVENTS = ("at_format", "zone", "since", "score_range")  # of an events declaration: no names of columns
+SETTINGS_OF_EVENTS = ("at_format", "zone", "since", "score_range", "question")  # of an events declaration: no names of columns
 
 
 @dataclass(frozen=True)

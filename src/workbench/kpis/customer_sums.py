@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from workbench.core.engine import local_time
+from workbench.core.engine import fetch, fetch_row, local_time
 from workbench.core.event_types import ENGAGED, WEB_OR_APP
 from workbench.kpis.period import Period
 
@@ -51,7 +51,7 @@ def build_customer_sums(events: ir.Table, customers: Iterable[str], period: Peri
     for part in parts:
         table = table.left_join(part, "customer_id").drop("customer_id_right")
     wanted = [c for group, columns in COLUMNS.items() if group in present for c in columns]
-    found = table.select("customer_id", **{c: table[c].cast("float64") for c in wanted}).to_pyarrow().to_pandas()
+    found = fetch(table.select("customer_id", **{c: table[c].cast("float64") for c in wanted}))
     ids = pd.DataFrame({"customer_id": pd.Series(sorted(set(customers)), dtype="str")})
     frame = ids.merge(found, on="customer_id", how="left", validate="one_to_one")
     zero = [c for c in wanted if c != "score"]
@@ -61,7 +61,7 @@ def build_customer_sums(events: ir.Table, customers: Iterable[str], period: Peri
 def sum_ad_spend(events: ir.Table, period: Period) -> float | None:
     """Events -> advertising cost of the period in money; None where no such cost is recorded."""
     ads = events.filter(events.event_type == "ad_spend", events.occurred_at >= period.start, events.occurred_at < period.end)
-    return ads.agg(cost=ads.cost.sum().cast("float64")).to_pyarrow()["cost"][0].as_py()
+    return fetch_row(ads.agg(cost=ads.cost.sum().cast("float64")))["cost"]
 
 
 def with_expected_spend(sums: pd.DataFrame, predictions: pd.DataFrame | None) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _past(events: ir.Table, period: Period) -> ir.Table:
 def _present(past: ir.Table, period: Period) -> set[str]:
     """Which groups of COLUMNS the records allow."""
     is_order, kind = past.now & (past.event_type == "order"), past.event_type
-    counts = (
+    counts = fetch_row(
         past.agg(
             orders=past.count(where=is_order),
             history=past.count(where=(kind == "order") & (past.occurred_at < period.covered_from)),
@@ -96,8 +96,6 @@ def _present(past: ir.Table, period: Period) -> set[str]:
             redemptions=past.count(where=past.now & (kind == "coupon_redeemed")),
             answers=past.count(where=past.now & _is_answer(past)),
         )
-        .to_pyarrow()
-        .to_pylist()[0]
     )
     present = {name for name, count in counts.items() if count > 0}
     present -= {"categories"} if "history" not in present else set()

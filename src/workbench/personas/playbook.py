@@ -33,8 +33,9 @@ class Rule(Strict):
 
 
 class Playbook(Strict):
-    """Stages and rules; every stage needs a rule for everybody, so that no cell stays empty."""
+    """Levers, stages and rules; every stage needs a rule for everybody, so that no cell stays empty."""
 
+    levers: Mapping[str, str] = Field(description="what the company can change: price, offer, channel, … -> how")
     stages: Mapping[Literal[JOURNEY], StagePlan]
     rules: tuple[Rule, ...]
 

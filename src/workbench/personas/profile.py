@@ -10,14 +10,14 @@ from workbench.core.stats import false_discovery, standardized_difference
 
 
 def compare_segments(features: pd.DataFrame, labels: pd.Series, catalog: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Every segment against everybody else on every used feature -> frame, one row per segment x feature.
+    """Every segment against everybody else on every feature that may be told -> frame, one row per segment x feature.
 
     Columns: segment_id, feature, value (segment mean), base (mean of all segmented customers), index (100 = base; missing
     where the base is not positive), effect_size (Hedges' g against the other customers) with ci_low and ci_high, p_value,
     q_value (Benjamini-Hochberg over all rows), n (members with a value), coverage (n over all members). features and labels share the customer index.
     """
     rows = []
-    for name in catalog.feature[catalog.used]:
+    for name in catalog.feature[catalog.told]:
         values = features[name].to_numpy(float)
         base = np.nanmean(values)
         for segment in sorted(labels.unique()):
