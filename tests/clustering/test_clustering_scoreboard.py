@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from simulator import planted_company
 from sklearn.metrics import adjusted_mutual_info_score
 
-from workbench.clustering import assign, baselines, cluster, representation, scoreboard
+from workbench.clustering import assign, baselines, scoreboard
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import CONTRACTS, check_frame
 from workbench.core.stats import adjusted_r2
@@ -21,14 +21,11 @@ SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.
 @functools.cache
 def scored():
     company = planted_company(6, 50, 3)
-    part = company.slices["full"]
-    space = representation.outcome_aware(part.earlier, part.earlier_outcomes, part.today, company.relevance, 0.3, SETTINGS.seed)
-    labels = cluster.find_segments(space.matrix, SETTINGS, SETTINGS.seed).labels
+    found = scoreboard.fit_slice(company.slices["full"], SETTINGS, company.relevance)
     outcomes = company.outcomes.copy()
     outcomes.loc[outcomes.index[:20], "future_discount_share"] = np.nan
-    ceiling = scoreboard.prediction_ceiling(space.predicted, outcomes)
-    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, labels, 1.5, outcomes, ceiling)
-    return company, labels, outcomes, space, ceiling, board
+    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, found, 1.5, outcomes)
+    return company, found, outcomes, board
 
 
 def by_least_squares(y, labels):
@@ -42,40 +39,52 @@ def by_least_squares(y, labels):
 
 
 def test_the_board_keeps_its_contract_and_has_a_row_per_method_and_outcome():
-    _, _, outcomes, _, _, board = scored()
+    _, _, outcomes, board = scored()
     check_frame("scoreboard", board)
-    assert len(board) == 5 * (len(outcomes.columns) + 1)
+    assert len(board) == 7 * (len(outcomes.columns) + 1)
     assert set(board.outcome) == {*outcomes.columns, scoreboard.MEAN}
 
 
 def test_adjusted_r2_of_ours_and_rfm_equals_least_squares():
-    company, labels, outcomes, _, _, board = scored()
+    company, found, outcomes, board = scored()
     value = board.set_index(["method", "outcome"]).r2_adjusted
     rfm = baselines.rfm_grid(company.slices["full"].today)
-    for method, groups in ((scoreboard.OURS, labels), (scoreboard.RFM, rfm)):
+    macro = found.macro_[found.labels_]
+    for method, groups in ((scoreboard.OURS, found.labels_), (scoreboard.MACRO, macro), (scoreboard.RFM, rfm)):
         hand = {name: by_least_squares(outcomes[name], groups) for name in outcomes}
         assert value[method].drop(scoreboard.MEAN).to_dict() == pytest.approx(hand, rel=1e-9)
         assert value[method, scoreboard.MEAN] == pytest.approx(np.mean(list(hand.values())), rel=1e-9)
 
 
 def test_random_methods_are_averaged_over_three_seeds():
-    company, labels, outcomes, _, _, board = scored()
-    matrix, k = baselines.scaled(company.slices["full"].today), len(set(labels))
+    company, found, outcomes, board = scored()
+    matrix, k = baselines.scaled(company.slices["full"].today), found.n_segments_
     fits = [baselines.kmeans(matrix, k, SETTINGS.seed + i) for i in range(3)]
     hand = np.mean([by_least_squares(outcomes.future_spend, fit) for fit in fits])
     assert board.set_index(["method", "outcome"]).r2_adjusted[scoreboard.KMEANS, "future_spend"] == pytest.approx(hand)
 
 
 def test_replication_of_the_rfm_grid_by_hand():
-    company, _, _, _, _, board = scored()
+    company, *_, board = scored()
     odd, even = (baselines.rfm_grid(company.slices[half].today) for half in ("odd", "even"))
     told = board[board.method == scoreboard.RFM].replication_ami.unique()
     assert told == pytest.approx([adjusted_mutual_info_score(odd, even)])
 
 
+def test_chance_replicates_nothing_and_the_same_half_everything():
+    company, *_, board = scored()
+    assert board.replication_null.max() < 0.1
+    half = company.slices["odd"]
+    alike = scoreboard.replication(scoreboard.Method(lambda part, _: baselines.rfm_grid(part.today)), half, half, 7)
+    assert alike["replication_ami"] == pytest.approx(1)
+    assert alike["replication_ari"] == pytest.approx(1)
+
+
 def test_ceiling_by_hand():
-    _, _, outcomes, space, ceiling, board = scored()
-    y, p = outcomes.future_spend, space.predicted.future_spend
+    company, found, outcomes, board = scored()
+    predicted = found.space_.predict(company.slices["full"].today)
+    ceiling = scoreboard.prediction_ceiling(predicted, outcomes)
+    y, p = outcomes.future_spend, predicted.future_spend
     assert ceiling["future_spend"] == pytest.approx(1 - ((y - p) ** 2).sum() / ((y - y.mean()) ** 2).sum())
     told = board.set_index(["method", "outcome"]).ceiling[scoreboard.OURS]
     assert told[scoreboard.MEAN] == pytest.approx(np.mean([ceiling[name] for name in outcomes]))
@@ -91,20 +100,20 @@ def test_ours_beats_what_clusters_whatever_varies():
 
 
 def test_without_outcomes_the_board_is_empty_with_the_right_columns():
-    company, labels, *_ = scored()
-    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, labels, 1.0, None, {})
+    company, found, *_ = scored()
+    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, found, 1.0, None)
     assert board.empty
-    assert list(board) == list(CONTRACTS["scoreboard"].columns)
+    assert set(board) >= set(CONTRACTS["scoreboard"].columns)
     check_frame("scoreboard", board)
     assert scoreboard.prediction_ceiling(None, None) == {}
     assert list(assign.wide_board(board)) == ["outcome"]
 
 
 def test_replication_is_missing_where_half_of_the_events_give_no_segments():
-    company, *_ = scored()
+    company, found, *_ = scored()
     same = scoreboard.Slice(*(frame * 0 for frame in (company.slices["odd"].today,) * 3))
-    method = scoreboard.methods(SETTINGS, company.relevance, 6)[scoreboard.OURS][0]
-    assert np.isnan(scoreboard.replication(method, same, same, 7))
+    method = scoreboard.methods(SETTINGS, company.relevance, found)[scoreboard.OURS]
+    assert np.isnan(list(scoreboard.replication(method, same, same, 7).values())).all()
 
 
 # -- pieces -------------------------------------------------------------------------------------------------------------
@@ -133,6 +142,11 @@ def test_the_rfm_grid_fills_27_cells_and_does_without_a_constant():
     frame = pd.DataFrame(thirds, columns=["recency_days", "order_count", "net_revenue"])
     assert len(set(baselines.rfm_grid(frame))) == 27
     assert len(set(baselines.rfm_grid(frame.drop(columns="order_count")))) == 9
+
+
+@pytest.mark.parametrize("k, grids", [(8, [(2, 2, 2)]), (17, [(2, 3, 3), (3, 2, 3), (3, 3, 2)]), (26, [(3, 3, 3)])])
+def test_the_rfm_grids_of_equal_size_are_as_even_as_can_be(k, grids):
+    assert baselines.even_grids(k) == grids
 
 
 def test_plain_umap_hdbscan_gives_everybody_one_label_even_where_nothing_varies():

@@ -1,4 +1,4 @@
-"""Tables of a segmentation: who is where, what was predicted, where the centres lie."""
+"""Tables of a segmentation: who is where, what was predicted, what the run keeps."""
 
 from __future__ import annotations
 
@@ -7,28 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.clustering.cluster import Segmentation
 from workbench.clustering.embed import embed
 from workbench.clustering.scoreboard import MEAN, OURS, RFM, Slice
-from workbench.core.config import ClusteringSettings
-from workbench.core.errors import InputError
-
-MIN_CUSTOMERS = 50
+from workbench.clustering.segmenter import Segmenter
+from workbench.core.errors import QualityGate
 
 
 def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
-    """The run's features (used ones only) -> {"full", "odd", "even"} slices, each indexed and sorted by customer.
-
-    Raises InputError under 50 customers: no method finds 10 segments in so few.
-    """
+    """The run's features (used ones only) -> {"full", "odd", "even"} slices, each indexed and sorted by customer."""
     used = list(catalog.feature[catalog.used])
     today = run.read("features").set_index("customer_id")[used].sort_index()
-    if len(today) < MIN_CUSTOMERS:
-        raise InputError(
-            f"{len(today)} customers have an order in the window; segments need at least {MIN_CUSTOMERS}.",
-            "Any grouping of so few would be made up.",
-            "lengthen features.window_days, move as_of, or check what notebook 01 linked",
-        )
     windows, outcomes = run.read("feature_windows"), run.read("outcome_windows")
 
     def part(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,27 +33,22 @@ def read_revenue(run: Any, index: pd.Index) -> np.ndarray:
     return run.read("features").set_index("customer_id").net_revenue.reindex(index).to_numpy()
 
 
-def macro_count(k: int) -> int:
-    """How many macro-segments stand above k segments: about one for four, at least two."""
-    return max(2, round(k / 4))
+def flat_map(segmenter: Segmenter, today: pd.DataFrame) -> np.ndarray:
+    """-> (customers, 2) coordinates for the eye, NaN for customers outside the sample that segments were found among."""
+    flat = np.full((len(today), 2), np.nan)
+    flat[segmenter.rows_] = embed(segmenter.matrix_, segmenter.n_neighbors, 2, segmenter.seed, min_dist=0.15)
+    return flat
 
 
-def flat_map(matrix: np.ndarray, settings: ClusteringSettings) -> np.ndarray:
-    """The representation -> (customers, 2) coordinates for the eye."""
-    return embed(matrix, settings.n_neighbors, 2, settings.seed, min_dist=0.15)
-
-
-def segment_table(
-    segmentation: Segmentation, macro: np.ndarray, customers: pd.DataFrame, index: pd.Index, flat: np.ndarray
-) -> pd.DataFrame:
+def segment_table(segmenter: Segmenter, customers: pd.DataFrame, index: pd.Index, flat: np.ndarray) -> pd.DataFrame:
     """-> segmentation table: customer_id, segment_id, macro_id, strength, assigned, map_x, map_y for every known customer.
 
     Customers without features are unassigned (segment -1, strength 0, no place on the map).
     """
     placed = pd.DataFrame(
         {
-            "customer_id": index, "segment_id": segmentation.labels, "macro_id": macro[segmentation.labels],
-            "strength": segmentation.strengths, "assigned": np.where(segmentation.core, "core", "soft"), "map_x": flat[:, 0], "map_y": flat[:, 1],
+            "customer_id": index, "segment_id": segmenter.labels_, "macro_id": segmenter.macro_[segmenter.labels_],
+            "strength": segmenter.strengths_, "assigned": np.where(segmenter.core_, "core", "soft"), "map_x": flat[:, 0], "map_y": flat[:, 1],
         }
     )  # fmt: skip
     everyone = customers[["customer_id"]].merge(placed, on="customer_id", how="left")
@@ -81,6 +64,40 @@ def count_kinds(segments: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(share=counts.customers / len(segments))
 
 
+def segment_sizes(segmenter: Segmenter, revenue: np.ndarray) -> pd.DataFrame:
+    """-> segment_id, size, share, revenue_share, persistence, smallest_effect.
+
+    smallest_effect: the difference, in standard deviations, that a test of half of the segment against the other half finds four
+    times in five (Cohen 1988: 2.8 standard errors at 5 %): what a treatment must do to be seen here.
+    """
+    sizes = np.bincount(segmenter.labels_, minlength=segmenter.n_segments_)
+    money = np.bincount(segmenter.labels_, revenue, minlength=segmenter.n_segments_)
+    return pd.DataFrame(
+        {
+            "segment_id": np.arange(segmenter.n_segments_), "size": sizes, "share": sizes / sizes.sum(), "revenue_share": money / money.sum(),
+            "persistence": segmenter.persistence_, "smallest_effect": 2.8 * 2 / np.sqrt(np.maximum(sizes, 1)),
+        }
+    )  # fmt: skip
+
+
+def check_trust(certificate: pd.DataFrame, counts: pd.DataFrame) -> None:
+    """Raise QualityGate where no segment survives: nothing that is built on them would be worth having."""
+    if (certificate.verdict != "fail").any():
+        return
+    tried = counts.sort_values("surviving", ascending=False).head(3)
+    lines = [f"  {r.n_segments} segments: {r.survives:.0%} of a segment comes back" for r in tried.itertuples()]
+    raise QualityGate(
+        "\n".join(
+            [
+                f"No segment survives its certificate (best {certificate.stability.max():.2f}, wanted 0.50). The steadiest numbers tried:",
+                *lines,
+            ]
+        ),
+        "Names, personas and audiences of such segments would change with every refit.",
+        "try clustering.min_segments lower, clustering.min_size_share or features.window_days larger, or use the RFM grid",
+    )
+
+
 def outcomes_or_none(run: Any, index: pd.Index) -> pd.DataFrame | None:
     """What came after as_of for the segmented customers, or None where the data do not reach that far."""
     return run.read("outcomes").set_index("customer_id").reindex(index) if run.has("outcomes") else None
@@ -92,11 +109,11 @@ def prediction_table(predicted: pd.DataFrame | None, index: pd.Index) -> pd.Data
     return frame.astype({"customer_id": "str"})
 
 
-def centre_table(segmentation: Segmentation) -> pd.DataFrame:
-    """-> segment_id + one column per dimension of the representation: what assigns a further customer."""
-    frame = pd.DataFrame(segmentation.centres, columns=[f"d{i}" for i in range(segmentation.centres.shape[1])])
-    frame.insert(0, "segment_id", range(segmentation.k))
-    return frame
+def centre_table(segmenter: Segmenter) -> pd.DataFrame:
+    """-> segment_id + the mean of its customers in every dimension of the space."""
+    names = [str(name) for name in segmenter.get_feature_names_out()]
+    means = pd.DataFrame(segmenter.matrix_, columns=names).groupby(segmenter.labels_[segmenter.rows_]).mean()
+    return means.rename_axis("segment_id").reset_index()
 
 
 def wide_board(board: pd.DataFrame) -> pd.DataFrame:

@@ -1,28 +1,43 @@
-"""What the segmentation has to beat: the RFM grid, k-means and plain UMAP + HDBSCAN."""
+"""What the segmentation has to beat: RFM grids, k-means and plain UMAP + HDBSCAN."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from workbench.clustering.cluster import dense_groups
+from workbench.clustering.cluster import dense_groups, smallest
 from workbench.clustering.embed import embed
 from workbench.clustering.representation import scaled
 from workbench.core.config import ClusteringSettings
 
+RFM = ("recency_days", "order_count", "net_revenue")
 
-def rfm_grid(features: pd.DataFrame) -> np.ndarray:
-    """Recency x frequency x revenue in thirds by rank -> 27 cells at most, one label per customer.
+
+def rfm_grid(features: pd.DataFrame, parts: tuple[int, int, int] = (3, 3, 3)) -> np.ndarray:
+    """Recency x frequency x revenue in equal parts by rank -> 27 cells at most by default, one label per customer.
 
     One that is the same for everybody, and so no feature in use, divides nobody.
     """
     label = np.zeros(len(features), int)
-    for column in features.columns.intersection(["recency_days", "order_count", "net_revenue"]):
-        ranks = features[column].rank(method="average", pct=True)
-        label = label * 3 + np.clip(np.ceil(ranks * 3).fillna(1).astype(int) - 1, 0, 2)
+    for column, count in zip(RFM, parts, strict=True):
+        if column in features:
+            ranks = features[column].rank(method="average", pct=True)
+            label = label * count + np.clip(np.ceil(ranks * count).fillna(1).astype(int) - 1, 0, count - 1)
     return np.unique(label, return_inverse=True)[1]
+
+
+def even_grids(k: int) -> list[tuple[int, int, int]]:
+    """The parts of the RFM grids whose number of cells comes nearest to k while no two parts differ by more than one.
+
+    Which of the three gets the fewer parts is anybody's choice, so all choices are returned: (2, 3, 3), (3, 2, 3), (3, 3, 2) for 17.
+    """
+    shapes = [(low,) * (3 - more) + (low + 1,) * more for low in range(1, 7) for more in range(3)]
+    best = min(shapes, key=lambda parts: abs(np.prod(parts) - k))
+    return sorted(set(itertools.permutations(best)))
 
 
 def kmeans(matrix: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -39,7 +54,7 @@ def plain_umap_hdbscan(features: pd.DataFrame, settings: ClusteringSettings, see
     import hdbscan
 
     embedding = embed(scaled(features), settings.n_neighbors, settings.n_components, seed)
-    size = max(5, round(settings.min_size_share * len(features)))
+    size = smallest(len(features), settings)
     labels, persistence = dense_groups(embedding, size, settings.min_samples)
     if len(persistence) < 2:
         return np.zeros(len(features), int)

@@ -1,67 +1,73 @@
-"""Segments: HDBSCAN finds the dense groups, every other customer joins the nearest, and customers on the wrong side move over."""
+"""Dense groups that come back: HDBSCAN on UMAP, fitted many times on random customers, and the centres it keeps finding.
+
+One fit of UMAP + HDBSCAN draws its borders half by chance. The centres that many fits find are pooled and grouped (bagged
+clustering, Leisch 1999): what chance drew differs from fit to fit and averages out, what is there comes back.
+"""
 
 from __future__ import annotations
 
+import functools
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.cluster.hierarchy import cut_tree, linkage
 
 from workbench.clustering.embed import embed
 from workbench.core.config import ClusteringSettings
-from workbench.core.errors import QualityGate
 
-STEP = 0.8
-MAX_STEPS = 6
+SHARE = 0.8  # of the customers in each fit
+MOST = 5000  # customers per fit: enough to find groups of one per cent, and fits stay affordable
+EPOCHS = 30  # of each fit's embedding; a hundred epochs give the same pooled centres within chance
 SETTLING_ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class Segmentation:
-    """One label per customer (0 … k-1, by falling size), whether it is HDBSCAN's own (core), and how surely it belongs.
+class Pool:
+    """What several fits found. centres: (groups, dimensions); weights: share of the fit's customers; persistence: HDBSCAN's.
 
-    strengths: 1 - distance to the own centre / distance to the next centre, 0 to 1, in the representation.
-    persistence: per segment, HDBSCAN's persistence of the dense group it grew from. centres: (k, dimensions).
+    fits: per fit the rows that it drew and the number of the group (a place in `centres`) that holds each, -1 where none does.
     """
 
-    labels: np.ndarray
-    core: np.ndarray
-    strengths: np.ndarray
-    persistence: np.ndarray
     centres: np.ndarray
+    weights: np.ndarray
+    persistence: np.ndarray
+    fits: tuple[tuple[np.ndarray, np.ndarray], ...]
 
-    @property
-    def k(self) -> int:
-        """How many segments there are."""
-        return len(self.centres)
+    @functools.cached_property
+    def tree(self) -> np.ndarray:
+        """Ward's tree over the pooled centres (Ward 1963)."""
+        return linkage(self.centres, "ward")
 
-    @property
-    def sizes(self) -> np.ndarray:
-        """Customers per segment."""
-        return np.bincount(self.labels, minlength=self.k)
+    def groups(self, k: int) -> np.ndarray:
+        """-> one of k groups per pooled centre."""
+        return cut_tree(self.tree, k)[:, 0]
 
 
-def find_segments(matrix: np.ndarray, settings: ClusteringSettings, seed: int) -> Segmentation:
-    """Representation, rows sorted by customer -> Segmentation with a number of segments inside the wanted band.
+def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits: int) -> Pool:
+    """Representation, rows sorted by customer -> Pool of `fits` fits, each on a random 80 % (5,000 at most) with a seed of its own."""
+    generator = np.random.default_rng(seed)
+    centres, weights, persistence, drawn = [np.empty((0, matrix.shape[1]))], [np.empty(0)], [np.empty(0)], []
+    found = 0
+    for _ in range(fits):
+        rows = np.sort(generator.choice(len(matrix), min(round(SHARE * len(matrix)), MOST), replace=False))
+        chosen, own_seed = matrix[rows], int(generator.integers(2**31))
+        embedding = embed(chosen, settings.n_neighbors, settings.n_components, own_seed, EPOCHS)
+        dense, lasting = dense_groups(embedding, smallest(len(rows), settings), settings.min_samples)
+        if len(lasting) < 2:
+            continue
+        middle, labels = settle(chosen, _means(chosen, dense, len(lasting)))
+        centres.append(middle)
+        weights.append(np.bincount(labels, minlength=len(middle)) / len(rows))
+        persistence.append(lasting)
+        drawn.append((rows, np.where(dense >= 0, dense + found, -1)))
+        found += len(lasting)
+    return Pool(np.vstack(centres), np.concatenate(weights), np.concatenate(persistence), tuple(drawn))
 
-    Raises QualityGate with what to try when no size of dense group gives such a number.
-    """
-    embedding = embed(matrix, settings.n_neighbors, settings.n_components, seed)
-    found: dict[int, int] = {}
-    share = settings.min_size_share
-    for _ in range(MAX_STEPS):
-        size = max(5, round(share * len(matrix)))
-        labels, persistence = dense_groups(embedding, size, settings.min_samples)
-        found[size] = len(persistence)
-        if settings.min_segments <= found[size] <= settings.max_segments:
-            return settle(matrix, labels, persistence)
-        share *= STEP if found[size] < settings.min_segments else 1 / STEP
-    tried = ", ".join(f"{k} with at least {size} customers" for size, k in found.items())
-    raise QualityGate(
-        f"No number of segments between {settings.min_segments} and {settings.max_segments} was found: {tried}.",
-        "Segments forced into the band would not be there in the data.",
-        "try clustering.min_size_share smaller (finer) or larger (coarser), or widen clustering.min_segments / max_segments",
-    )
+
+def smallest(customers: int, settings: ClusteringSettings) -> int:
+    """How many customers a dense group needs."""
+    return max(5, round(settings.min_size_share * customers))
 
 
 def dense_groups(embedding: np.ndarray, min_size: int, min_samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,56 +90,74 @@ def dense_groups(embedding: np.ndarray, min_size: int, min_samples: int) -> tupl
     return labels, np.asarray(model.cluster_persistence_)
 
 
-def settle(matrix: np.ndarray, dense: np.ndarray, persistence: np.ndarray) -> Segmentation:
-    """Dense groups -> every customer in the segment whose centre is nearest, centres following, until few move.
+def cut_pool(matrix: np.ndarray, pool: Pool, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A pool cut into k groups -> centres (k, dimensions), settled among these customers, their labels, and each pooled centre's group."""
+    groups = pool.groups(k)
+    weights = np.bincount(groups, pool.weights, minlength=k)
+    middle = np.zeros((k, matrix.shape[1]))
+    np.add.at(middle, groups, pool.centres * pool.weights[:, None])
+    centres, labels = settle(matrix, middle / weights[:, None])
+    return centres, labels, groups
+
+
+def settle(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres -> every customer in the segment whose centre is nearest, centres following, until few move; centres and labels.
 
     The embedding bends distances, so customers at the rim of a dense group can lie nearer to another group's centre.
     """
-    labels = dense
-    centres = _centres(matrix, labels, len(persistence))
+    labels = nearest(matrix, centres)[0]
     for _ in range(SETTLING_ROUNDS):
-        before, labels = labels, nearest(matrix, centres)[0]
         if (np.bincount(labels, minlength=len(centres)) == 0).any():
-            labels = before
             break
-        centres = _centres(matrix, labels, len(centres))
+        before, centres = labels, _means(matrix, labels, len(centres))
+        labels = nearest(matrix, centres)[0]
         if np.array_equal(before, labels):
             break
-    order = np.lexsort((np.arange(len(centres)), -np.bincount(labels[labels >= 0], minlength=len(centres))))
-    centres = centres[order]
-    labels, strengths = nearest(matrix, centres)
-    rank = np.argsort(order)
-    core = (dense >= 0) & (rank[np.clip(dense, 0, None)] == labels)
-    return Segmentation(labels, core, strengths, persistence[order], centres)
+    return centres, labels
 
 
 def nearest(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(customers, dimensions), (k >= 2, dimensions) -> label of the nearest centre, and 1 - nearest / second distance."""
+    """(customers, dimensions), (k, dimensions) -> label of the nearest centre, and the distances (customers, k)."""
     squares = (matrix**2).sum(axis=1)[:, None] - 2 * matrix @ centres.T + (centres**2).sum(axis=1)[None, :]
     distances = np.sqrt(np.clip(squares, 0, None))
-    two = np.partition(distances, 1, axis=1)[:, :2]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        strengths = np.nan_to_num(1 - two[:, 0] / two[:, 1])
-    return distances.argmin(axis=1), np.clip(strengths, 0, 1)
+    return distances.argmin(axis=1), distances
 
 
-def macro_groups(centres: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
-    """Centres and sizes of segments -> one of `count` macro-groups per segment (Ward 1963, weighted by size), nested by design."""
-    groups = [[i] for i in range(len(centres))]
-    while len(groups) > count:
-        best = min((_ward_cost(centres, sizes, a, b), i, j) for i, a in enumerate(groups) for j, b in enumerate(groups) if i < j)
-        groups[best[1]] += groups.pop(best[2])
-    macro = np.zeros(len(centres), int)
-    for number, members in enumerate(sorted(groups, key=lambda g: (-sizes[g].sum(), g))):
-        macro[members] = number
-    return macro
+def ward_nodes(centres: np.ndarray, sizes: np.ndarray) -> list[list[int]]:
+    """Centres and sizes of k segments -> the 2k - 1 nodes of their tree (Ward 1963, weighted by size), each as its segments.
+
+    The k segments come first, then the unions in the order they are made; the last holds all.
+    """
+    nodes = [[i] for i in range(len(centres))]
+    open_nodes = list(range(len(centres)))
+    while len(open_nodes) > 1:
+        pairs = ((a, b) for place, a in enumerate(open_nodes) for b in open_nodes[place + 1 :])
+        _, a, b = min((ward_cost(centres, sizes, nodes[a], nodes[b]), a, b) for a, b in pairs)
+        nodes.append([*nodes[a], *nodes[b]])
+        open_nodes = [n for n in open_nodes if n not in (a, b)] + [len(nodes) - 1]
+    return nodes
 
 
-def _ward_cost(centres: np.ndarray, sizes: np.ndarray, a: list[int], b: list[int]) -> float:
+def ward_cost(centres: np.ndarray, sizes: np.ndarray, a: list[int], b: list[int]) -> float:
+    """What joining two groups of segments adds to the squared distances within segments."""
+    sizes = np.maximum(sizes, 1e-9)  # a centre that nobody is nearest to has no size
     na, nb = sizes[a].sum(), sizes[b].sum()
     difference = np.average(centres[a], axis=0, weights=sizes[a]) - np.average(centres[b], axis=0, weights=sizes[b])
     return float(na * nb / (na + nb) * (difference**2).sum())
 
 
-def _centres(matrix: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+def macro_groups(centres: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
+    """Centres and sizes of segments -> one of `count` macro-groups per segment, by falling size; nested by design."""
+    groups = [[i] for i in range(len(centres))]
+    for union in ward_nodes(centres, sizes)[len(centres) :]:
+        if len(groups) <= count:
+            break
+        groups = [g for g in groups if not set(g) <= set(union)] + [union]
+    macro = np.zeros(len(centres), int)
+    for number, members in enumerate(sorted(groups, key=lambda g: (-sizes[g].sum(), sorted(g)))):
+        macro[members] = number
+    return macro
+
+
+def _means(matrix: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     return np.stack([matrix[labels == label].mean(axis=0) for label in range(k)])

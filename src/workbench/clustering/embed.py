@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 EPOCHS = 100  # under 10,000 rows UMAP would take 500; agreement with more epochs is within that of another seed
+EXACT = 20_000  # rows up to which exact neighbours are found: quicker than UMAP's approximate ones, and without its compilation
 
 
 def embed(
@@ -15,9 +16,8 @@ def embed(
 ) -> np.ndarray:
     """(customers, dimensions) -> (customers, n_components) UMAP coordinates (McInnes, Healy & Melville 2018).
 
-    Rows must come sorted by customer: their order changes the coordinates. Rows that repeat are embedded once. Exact
-    neighbours are found first, which spares UMAP a compilation and half of its time at this size. Under three different
-    rows there is nothing to spread out: everybody lands at the origin.
+    Rows must come sorted by customer: their order changes the coordinates. Rows that repeat are embedded once. Under three
+    different rows there is nothing to spread out: everybody lands at the origin.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its import tells of Tensorflow and of widgets that nobody needs here
@@ -29,12 +29,14 @@ def embed(
     k = min(n_neighbors, len(rows) - 1)
     if k < 2:
         return np.zeros((len(matrix), n_components))
-    distances, neighbours = NearestNeighbors(n_neighbors=k).fit(rows).kneighbors(rows)
+    known = {}
+    if len(rows) <= EXACT:
+        distances, neighbours = NearestNeighbors(n_neighbors=k).fit(rows).kneighbors(rows)
+        known = {"precomputed_knn": (neighbours, distances.astype(np.float32), None)}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning)
         reducer = umap.UMAP(
             n_neighbors=k, n_components=n_components, min_dist=min_dist, n_epochs=epochs,
-            init="pca" if n_components <= min(rows.shape) else "random",
-            random_state=seed, n_jobs=1, precomputed_knn=(neighbours, distances.astype(np.float32), None),
+            init="pca" if n_components <= min(rows.shape) else "random", random_state=seed, n_jobs=1, **known,
         )  # fmt: skip
         return reducer.fit_transform(rows)[back].astype(float)

@@ -1,21 +1,24 @@
 """The space that segments are found in: what is predictable about each customer's future, plus a tail of today's features.
 
 Learned one horizon earlier (features as of `as_of - horizon`, outcomes up to `as_of`), applied to today's features;
-nothing after `as_of` is read.
+nothing after `as_of` is read. What was learned is kept, so that further customers can be placed in the same space.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 MIN_TO_LEARN = 200
+GRID = 1000  # most values per feature that a further customer's rank is looked up in
 # Shallow, slow, with a random third of the features per split: best of five shapes in 3-fold cross-validation on the earlier window.
 SHAPE = {
     "learning_rate": 0.03, "max_iter": 200, "max_leaf_nodes": 6, "min_samples_leaf": 40, "l2_regularization": 5.0,
@@ -23,63 +26,124 @@ SHAPE = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Representation:
-    """matrix: (customers, dimensions); predicted: customers x outcomes in the outcomes' units, None without a history."""
+class Space(TransformerMixin, BaseEstimator):
+    """Features -> coordinates: predicted outcomes in units of their spread, then today's features by relevance.
 
-    matrix: np.ndarray
-    predicted: pd.DataFrame | None
-
-
-def outcome_aware(
-    earlier: pd.DataFrame, outcomes: pd.DataFrame, today: pd.DataFrame, relevance: pd.Series, tail_weight: float, seed: int
-) -> Representation:
-    """Features and outcomes of the earlier window, today's features (same columns, indexed by customer) -> Representation.
-
-    Falls back to the scaled features when the history is too short to learn from (under 200 customers).
+    With too little history to learn from (under 200 customers, or outcomes that do not vary) the coordinates are the scaled
+    features; `models_` is empty then.
     """
-    if len(earlier) < MIN_TO_LEARN:
-        return Representation(scaled(today), None)
-    predicted = predict_outcomes(earlier, outcomes, today, seed)
-    if predicted.empty:
-        return Representation(scaled(today), None)
-    # In units of the outcome's own spread: an outcome that cannot be predicted varies little and so weighs little.
-    leading = ((predicted - predicted.mean()) / outcomes[predicted.columns].std()).to_numpy()
-    weights = tail_weight * leading.std() * np.sqrt(relevance.reindex(today.columns).fillna(0.0).to_numpy())
-    return Representation(np.hstack([leading, normal_scores(today) * weights]), predicted)
+
+    def __init__(self, tail_weight: float = 0.3, seed: int = 7):
+        self.tail_weight = tail_weight
+        self.seed = seed
+
+    def fit(
+        self, X: pd.DataFrame, y: Any = None, *, earlier: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None,
+        relevance: pd.Series | None = None,
+    ) -> Space:  # fmt: skip
+        """Today's features, features and outcomes of the earlier window (same columns as today's), relevance per feature (1 where left out)."""
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.medians_ = X.median().fillna(0.0)
+        self.models_ = {} if earlier is None else learn(earlier, outcomes, self.seed)
+        self.grids_ = {name: _score_grid(values) for name, values in self._filled(X).items()}
+        if not self.models_:
+            self.scale_ = pd.DataFrame({"mean": self._filled(X).mean(), "std": self._filled(X).std(ddof=0)})
+            return self
+        told = pd.Series(1.0, X.columns) if relevance is None else relevance.reindex(X.columns).fillna(0.0)
+        predicted = self.predict(X)
+        self.middle_ = predicted.mean()
+        self.spread_ = outcomes[list(self.models_)].std()
+        # In units of the outcome's own spread: an outcome that cannot be predicted varies little and so weighs little.
+        self.weights_ = self.tail_weight * self._leading(predicted).std() * np.sqrt(told)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> pd.DataFrame | None:
+        """Features -> predicted outcomes of the coming horizon, in their own units; None without a history to learn from."""
+        return predict(self.models_, X[list(self.feature_names_in_)]) if self.models_ else None
+
+    def transform(self, X: pd.DataFrame, predicted: pd.DataFrame | None = None) -> np.ndarray:
+        """Features -> (customers, dimensions); missing values stand at today's median. predicted: where known already."""
+        check_is_fitted(self, "grids_")
+        filled = self._filled(X)
+        if not self.models_:
+            return ((filled - self.scale_["mean"]) / self.scale_["std"].where(self.scale_["std"] > 0, 1.0)).to_numpy()
+        leading = self._leading(self.predict(X) if predicted is None else predicted)
+        used = [name for name in self.feature_names_in_ if self.weights_[name] > 0]
+        tail = np.empty((len(X), len(used)))
+        for place, name in enumerate(used):
+            tail[:, place] = np.interp(filled[name], *self.grids_[name]) * self.weights_[name]
+        return np.hstack([leading, tail])
+
+    def earlier_coordinates(self, earlier: pd.DataFrame, outcomes: pd.DataFrame) -> np.ndarray:
+        """The earlier window's customers in this space, each predicted by models that never saw them (two halves, crossed over)."""
+        if not self.models_:
+            return self.transform(earlier)
+        names, half = list(self.models_), np.arange(len(earlier)) % 2 == 0
+        crossed = pd.DataFrame(np.nan, index=earlier.index, columns=names)
+        for mine in (half, ~half):
+            told = predict(learn(earlier[~mine], outcomes[~mine], self.seed, names), earlier[mine])
+            crossed.loc[mine, list(told)] = told.to_numpy()
+        return self.transform(earlier, crossed.fillna(self.middle_))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the coordinates."""
+        check_is_fitted(self, "grids_")
+        if not self.models_:
+            return self.feature_names_in_
+        return np.asarray([*self.models_, *(n for n in self.feature_names_in_ if self.weights_[n] > 0)], dtype=object)
+
+    def _leading(self, predicted: pd.DataFrame) -> np.ndarray:
+        return ((predicted - self.middle_) / self.spread_).to_numpy()
+
+    def _filled(self, X: pd.DataFrame) -> pd.DataFrame:
+        return X[list(self.feature_names_in_)].astype(float).replace([np.inf, -np.inf], np.nan).fillna(self.medians_)
 
 
-def predict_outcomes(earlier: pd.DataFrame, outcomes: pd.DataFrame, today: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One gradient-boosting model per outcome, learned earlier -> predictions for today, one column per varying outcome."""
-    predictions = {}
+def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[str] | None = None) -> dict[str, Any]:
+    """One gradient-boosting model per outcome that varies and is known of at least 200 customers (or per named outcome)."""
+    models = {}
     with threadpool_limits(1):  # two threads would add gradients in another order
-        for name, y in outcomes.items():
-            known = y.notna().to_numpy()
-            if known.sum() < MIN_TO_LEARN or y[known].nunique() < 2:
-                continue
-            predictions[name] = _predict(earlier[known], y[known].to_numpy(), today, seed)
-    return pd.DataFrame(predictions, index=today.index)
+        for name, y, known in _learnable(outcomes, names):
+            yes_no = set(np.unique(y)) == {0.0, 1.0}
+            kind = HistGradientBoostingClassifier if yes_no else HistGradientBoostingRegressor
+            models[name] = kind(random_state=seed, **SHAPE).fit(_finite(earlier[known]), y)
+    return models
 
 
-def _predict(x: pd.DataFrame, y: np.ndarray, today: pd.DataFrame, seed: int) -> np.ndarray:
-    if set(np.unique(y)) == {0.0, 1.0}:
-        return HistGradientBoostingClassifier(random_state=seed, **SHAPE).fit(x, y).predict_proba(today)[:, 1]
-    return HistGradientBoostingRegressor(random_state=seed, **SHAPE).fit(x, y).predict(today)
+def _learnable(outcomes: pd.DataFrame, names: list[str] | None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    least = MIN_TO_LEARN if names is None else 2
+    for name in outcomes.columns if names is None else names:
+        known = outcomes[name].notna().to_numpy()
+        y = outcomes[name][known].to_numpy(float)
+        if known.sum() >= least and len(np.unique(y)) >= 2:
+            yield name, y, known
+
+
+def predict(models: dict[str, Any], features: pd.DataFrame) -> pd.DataFrame:
+    """Models and features -> predicted outcomes, the probability of a yes for yes/no outcomes."""
+    x = _finite(features)
+    found = {n: m.predict_proba(x)[:, 1] if hasattr(m, "predict_proba") else m.predict(x) for n, m in models.items()}
+    return pd.DataFrame(found, index=features.index)
+
+
+def _finite(features: pd.DataFrame) -> np.ndarray:
+    """As numbers; infinite values count as missing, which the models can do with."""
+    return features.astype(float).replace([np.inf, -np.inf], np.nan).to_numpy()
+
+
+def _score_grid(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a feature -> at most 1,000 of them and the normal scores of their mean ranks (Blom 1958).
+
+    Mean ranks: a column of mostly zeros puts them a little below the middle, not five deviations away from everybody else.
+    """
+    at, first = np.unique(values, return_index=True)
+    scores = stats.norm.ppf((stats.rankdata(values)[first] - 0.375) / (len(values) + 0.25))
+    if len(at) > GRID:
+        chosen = np.unique(np.linspace(0, len(at) - 1, GRID).round().astype(int))
+        at, scores = at[chosen], scores[chosen]
+    return at, scores
 
 
 def scaled(features: pd.DataFrame) -> np.ndarray:
     """Features -> z-scores, missing values at the median."""
-    return StandardScaler().fit_transform(_filled(features))
-
-
-def normal_scores(features: pd.DataFrame) -> np.ndarray:
-    """Features -> normal scores of their mean ranks (Blom 1958), missing values at the median.
-
-    Mean ranks: a column of mostly zeros puts them a little below the middle, not five deviations away from everybody else.
-    """
-    ranks = stats.rankdata(_filled(features), axis=0)
-    return stats.norm.ppf((ranks - 0.375) / (len(features) + 0.25))
-
-
-def _filled(features: pd.DataFrame) -> np.ndarray:
-    return features.fillna(features.median()).fillna(0.0).to_numpy()
+    return Space().fit(features).transform(features)

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import adjusted_mutual_info_score
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from workbench.clustering import baselines
-from workbench.clustering.cluster import find_segments
-from workbench.clustering.representation import outcome_aware
+from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import QualityGate
 from workbench.core.stats import adjusted_r2
 
-OURS, RFM, KMEANS, PLAIN, KMEANS_AWARE = (
-    "this segmentation", "RFM grid", "k-means on scaled features", "plain UMAP + HDBSCAN", "k-means on the same representation",
+OURS, MACRO, RFM, RFM_EQUAL, KMEANS, PLAIN, KMEANS_AWARE = (
+    "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "k-means on scaled features",
+    "plain UMAP + HDBSCAN", "k-means on the same representation",
 )  # fmt: skip
 MEAN = "mean of outcomes"
 SEEDS = 3
+NULLS = 20  # permutations that say what agreement chance gives
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,83 +46,104 @@ class Timer:
         return time.perf_counter() - self._started
 
 
-Method = Callable[[Slice, int], np.ndarray]
+@dataclass(frozen=True)
+class Method:
+    """A way of segmenting: a slice and a seed -> one label per customer; averaged over `seeds` fits where chance or choice enters."""
+
+    fit: Callable[[Slice, int], np.ndarray]
+    seeds: int = 1
 
 
-def methods(settings: ClusteringSettings, relevance: pd.Series, k: int) -> dict[str, tuple[Method, int]]:
-    """Every challenger as (function of a slice and a seed -> labels, number of seeds to average over).
+def fit_slice(part: Slice, settings: ClusteringSettings, relevance: pd.Series, k: int | None = None) -> Segmenter:
+    """A segmenter on a slice; k: exactly so many segments, where its fits give enough to choose from."""
+    band = {} if k is None else {"min_segments": k, "max_segments": k}
+    segmenter = Segmenter.of(settings.model_copy(update=band))
+    return segmenter.fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes, relevance=relevance)
 
-    All are given the same slices and about the same number of segments. Methods that start at random are averaged over
-    three seeds, so that a lucky or unlucky start does not decide.
-    """
+
+def methods(settings: ClusteringSettings, relevance: pd.Series, published: Segmenter) -> dict[str, Method]:
+    """Every method as a function of a slice and a seed; all are given the same slices and as many segments as were published."""
+    k = published.n_segments_
+    grids = baselines.even_grids(k)
 
     @functools.cache
-    def represented(part: Slice) -> np.ndarray:
-        return outcome_aware(
-            part.earlier, part.earlier_outcomes, part.today, relevance, settings.tail_weight, settings.seed
-        ).matrix
+    def again(part: Slice) -> Segmenter:
+        return fit_slice(part, settings, relevance, k)
 
     return {
-        OURS: (lambda part, seed: find_segments(represented(part), settings, seed).labels, 1),
-        RFM: (lambda part, seed: baselines.rfm_grid(part.today), 1),
-        KMEANS: (lambda part, seed: baselines.kmeans(baselines.scaled(part.today), k, seed), SEEDS),
-        PLAIN: (lambda part, seed: baselines.plain_umap_hdbscan(part.today, settings, seed), SEEDS),
-        KMEANS_AWARE: (lambda part, seed: baselines.kmeans(represented(part), k, seed), 1),
+        OURS: Method(lambda part, _: again(part).labels_),
+        MACRO: Method(lambda part, _: again(part).macro_[again(part).labels_]),
+        RFM: Method(lambda part, _: baselines.rfm_grid(part.today)),
+        RFM_EQUAL: Method(lambda part, seed: baselines.rfm_grid(part.today, grids[seed % len(grids)]), len(grids)),
+        KMEANS: Method(lambda part, seed: baselines.kmeans(baselines.scaled(part.today), k, seed), SEEDS),
+        PLAIN: Method(lambda part, seed: baselines.plain_umap_hdbscan(part.today, settings, seed), SEEDS),
+        KMEANS_AWARE: Method(lambda part, seed: baselines.kmeans(again(part).space_.transform(part.today), k, seed)),
     }
 
 
-def replication(method: Method, odd: Slice, even: Slice, seed: int) -> float:
-    """The method on odd and on even weeks -> adjusted mutual information of the two labellings (Vinh et al. 2010).
+def replication(method: Method, odd: Slice, even: Slice, seed: int) -> dict[str, float]:
+    """The method on odd and on even weeks -> replication_ami, replication_ari (Vinh et al. 2010; Hubert & Arabie 1985), replication_null.
 
-    Over customers in both; NaN where the method finds no segments on half of the events.
+    Over customers in both, mean over the method's fits. The null is the 95th percentile of the AMI when one labelling is permuted.
+    NaN where the method finds no segments on half of the events.
     """
     try:
-        first, second = pd.Series(method(odd, seed), odd.today.index), pd.Series(method(even, seed), even.today.index)
+        fits = [[pd.Series(method.fit(part, seed + i), part.today.index) for part in (odd, even)] for i in range(method.seeds)]
     except QualityGate:
-        return np.nan
-    both = first.index.intersection(second.index)
-    return float(adjusted_mutual_info_score(first[both], second[both]))
+        return dict.fromkeys(("replication_ami", "replication_ari", "replication_null"), np.nan)
+    both = odd.today.index.intersection(even.today.index)
+    pairs = [(first[both].to_numpy(), second[both].to_numpy()) for first, second in fits]
+    generator = np.random.default_rng(seed)
+    a, b = pairs[0]
+    chance = [adjusted_mutual_info_score(a, generator.permutation(b)) for _ in range(NULLS)]
+    return {
+        "replication_ami": float(np.mean([adjusted_mutual_info_score(*pair) for pair in pairs])),
+        "replication_ari": float(np.mean([adjusted_rand_score(*pair) for pair in pairs])),
+        "replication_null": float(np.quantile(chance, 0.95)),
+    }
+
+
+COLUMNS = {
+    "method": "str", "n_segments": int, "outcome": "str", "r2_adjusted": float, "ceiling": float, "replication_ami": float,
+    "replication_ari": float, "replication_null": float, "seconds": float,
+}  # fmt: skip
 
 
 def score_methods(
-    settings: ClusteringSettings, relevance: pd.Series, slices: Mapping[str, Slice], ours: np.ndarray, ours_seconds: float,
-    outcomes: pd.DataFrame | None, ceiling: Mapping[str, float],
+    settings: ClusteringSettings, relevance: pd.Series, slices: Mapping[str, Slice], published: Segmenter, seconds: float,
+    outcomes: pd.DataFrame | None,
 ) -> pd.DataFrame:  # fmt: skip
-    """-> scoreboard: method, n_segments, outcome, r2_adjusted, ceiling, replication_ami, seconds; a row per method x outcome.
+    """-> scoreboard: a row per method x outcome, and the mean of the outcomes that can be predicted (see `COLUMNS`).
 
-    slices: "full", "odd" and "even". ours: the published labels. outcomes: what happened after as_of, indexed like the full
-    slice; without it the board is empty. The outcome "mean of outcomes" averages the others.
+    slices: "full", "odd" and "even". seconds: what finding the published segments took. outcomes: what happened after as_of,
+    indexed like the full slice; without it the board is empty. The ceiling is the R² of predictions for single customers,
+    learned earlier: what a perfect split of the same knowledge could explain.
     """
-    columns = {
-        "method": "str",
-        "n_segments": int,
-        "outcome": "str",
-        "r2_adjusted": float,
-        "ceiling": float,
-        "replication_ami": float,
-        "seconds": float,
-    }
     if outcomes is None:
-        return pd.DataFrame(columns=list(columns)).astype(columns)
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    ceiling = prediction_ceiling(published.space_.predict(slices["full"].today), outcomes)
+    judged = [o for o in outcomes if np.isfinite(ceiling.get(o, np.nan))] or list(outcomes)
     rows = []
-    for name, (method, seeds) in methods(settings, relevance, len(np.unique(ours))).items():
+    for name, method in methods(settings, relevance, published).items():
         timer = Timer()
-        fits = [ours] if name == OURS else [method(slices["full"], settings.seed + i) for i in range(seeds)]
-        seconds = ours_seconds if name == OURS else timer.seconds() / seeds
+        given = {OURS: published.labels_, MACRO: published.macro_[published.labels_]}
+        fits = [given[name]] if name in given else [method.fit(slices["full"], settings.seed + i) for i in range(method.seeds)]
+        took = seconds if name in given else timer.seconds() / method.seeds
         again = replication(method, slices["odd"], slices["even"], settings.seed)
         scores = {o: float(np.mean([adjusted_r2(outcomes[o].to_numpy(), labels) for labels in fits])) for o in outcomes}
-        scores[MEAN] = float(np.nanmean(list(scores.values())))
+        scores[MEAN] = float(np.nanmean([scores[o] for o in judged]))
         groups = round(np.mean([len(np.unique(labels)) for labels in fits]))
-        rows += [(name, groups, outcome, value, np.nan, again, seconds) for outcome, value in scores.items()]
-    board = pd.DataFrame(rows, columns=list(columns))
-    told = [ceiling[o] for o in outcomes if np.isfinite(ceiling.get(o, np.nan))]
-    board["ceiling"] = board.outcome.map({**ceiling, MEAN: float(np.mean(told)) if told else np.nan}).astype(float)
-    return board.astype(columns)
+        rows += [
+            {"method": name, "n_segments": groups, "outcome": o, "r2_adjusted": r2, **again, "seconds": took}
+            for o, r2 in scores.items()
+        ]
+    mean_ceiling = np.mean([ceiling[o] for o in judged]) if ceiling else np.nan
+    board = pd.DataFrame(rows).assign(ceiling=lambda b: b.outcome.map({**ceiling, MEAN: mean_ceiling}))
+    return board[list(COLUMNS)].astype(COLUMNS)
 
 
 def prediction_ceiling(predicted: pd.DataFrame | None, outcomes: pd.DataFrame | None) -> dict[str, float]:
-    """Predictions for individual customers, learned earlier -> their R² on what then happened: what a perfect split of the
-    same knowledge could explain; one value per outcome."""
+    """Predictions for individual customers, learned earlier -> their R² on what then happened, one value per outcome."""
     if predicted is None or outcomes is None:
         return {}
     found = {}

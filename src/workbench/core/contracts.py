@@ -215,6 +215,10 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),  # fmt: skip
+    "counts": Contract(
+        ("n_segments",),
+        {"n_segments": COUNT, "knowledge": SHARE, "survives": SHARE_OR_NOT, "surviving": SHARE_OR_NOT, "chosen": YES_NO},
+    ),
     "personas": Contract(("segment_id",), {"segment_id": SEGMENT, "segment_name": TEXT, "tagline": TEXT, "story": TEXT}),
     "drivers": Contract(
         ("segment_id", "claim"),

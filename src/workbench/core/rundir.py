@@ -37,6 +37,7 @@ RECORDED_PACKAGES = (
     "papermill",
     "numba",
 )
+MODELS = "models"
 HELD_BY_RUNNER = "WORKBENCH_RUN_LOCK"
 
 
@@ -70,7 +71,7 @@ class Run:
     @classmethod
     def create(cls, path: Path, config: Config, mode: str = "run") -> Run:
         """A new run directory; mode is `run` (by the command line) or `lab` (by hand, never finished)."""
-        for folder in ("tables", "notebooks", "reports", "models", PRIVATE):
+        for folder in ("tables", "notebooks", "reports", MODELS, PRIVATE):
             _make_folder(path / folder)
         (path / PRIVATE).chmod(0o700)
         write_text(path / "config.yaml", config.to_yaml())
@@ -233,6 +234,16 @@ class Run:
         self._remember(name, count_rows(written))
         return written
 
+    def write_model(self, name: str, content: bytes) -> None:
+        """Write models/<name>.skops and remember its SHA-256 beside the tables'."""
+        name = f"{MODELS}/{name}"
+        atomic_write(self.table_path(name), lambda p: p.write_bytes(content), 0o644)
+        self._remember(name, 1)
+
+    def read_model(self, name: str) -> bytes:
+        """The bytes of models/<name>.skops, their SHA-256 verified first."""
+        return self._verified(f"{MODELS}/{name}").read_bytes()
+
     def read(self, name: str) -> pd.DataFrame:
         """A table of an earlier stage (or of this one), its SHA-256 and contract verified first."""
         frame = pd.read_parquet(self._verified(name))
@@ -258,8 +269,10 @@ class Run:
         return self._record(name) is not None
 
     def table_path(self, name: str) -> Path:
-        """Where a table lies; names that start with private/ lie apart."""
+        """Where a table lies; names that start with private/ or models/ lie apart."""
         folder, _, last = name.rpartition("/")
+        if folder == MODELS:
+            return self.path / MODELS / f"{last}.skops"
         return (self.path / PRIVATE if folder == PRIVATE else self.path / "tables") / f"{last}.parquet"
 
     def _remember(self, name: str, rows: int) -> None:

@@ -22,7 +22,9 @@ FUTURE = {
     "redeemed": "redemption of offers",
     "orders": "number of orders",
 }
-OURS, RFM, PLAIN, AWARE = "this segmentation", "RFM grid", "plain UMAP + HDBSCAN", "k-means on the same representation"
+OURS, MACRO, RFM, RFM_EQUAL, PLAIN, AWARE = (
+    "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "plain UMAP + HDBSCAN", "k-means on the same representation",
+)  # fmt: skip
 
 
 def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float], names: Mapping[str, str]) -> str:
@@ -53,11 +55,12 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
         if loses
         else "No other method tells more about any single outcome."
     )
+    better = "more than" if mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL] else "no more than"
     again = (
-        f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, the RFM grid at "
-        f"{mean.replication_ami[RFM]:.2f} (1 = the same segments, 0 = chance)."
+        f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, {better} the RFM grid of equal "
+        f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f})."
     )
-    best = mean.r2_adjusted.drop(AWARE).idxmax()
+    best = mean.r2_adjusted.drop([AWARE, MACRO]).idxmax()
     beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
     verdict = (
         f"**Where it wins:** out of time it explains {ours:.1%} of the variance of outcomes, {_of_ceiling(ours, mean.ceiling[OURS])}, "
@@ -65,10 +68,18 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
         if ours > rfm
         else f"**It explains {ours:.1%} of the variance of outcomes, no more than the RFM grid ({rfm:.1%}): use the RFM grid.**"
     )
+    coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}."
     aware = mean.r2_adjusted[AWARE]
     kmeans = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method."
     return " ".join(
-        [weak, again, *([beaten] if best not in (OURS, RFM) else []), verdict, *([kmeans] if aware > 0.95 * ours else [])]
+        [
+            weak,
+            again,
+            *([beaten] if best not in (OURS, RFM, RFM_EQUAL) else []),
+            verdict,
+            coarse,
+            *([kmeans] if aware > 0.95 * ours else []),
+        ]
     )
 
 
@@ -158,6 +169,73 @@ def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colo
             axes.plot(row.map_x, row.map_y, "o", markersize=5, color=colours[segment], markeredgecolor=INK, markeredgewidth=0.7)
 
 
+def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
+    """Why so many segments: what more would know, how much of it would come back, and what was joined afterwards."""
+    chosen, finest = counts[counts.chosen].iloc[0], counts.iloc[-1]
+    if len(counts) == 1:
+        first = f"**{chosen.n_segments:.0f} segments, as wanted:** they know {chosen.knowledge:.1%} of the earlier horizon's outcomes."
+    elif not knows:
+        first = "**Nothing shows that any number of segments knows the future better than chance does;** none can pass."
+    else:
+        first = (
+            f"**{chosen.n_segments:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and {chosen.survives:.0%} of a segment "
+            f"comes back in refits. {finest.n_segments:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a segment would come back."
+        )
+    causes = repairs.why.value_counts()
+    joined = _listed(
+        [f"{count} because it {why}" if why == "does not come back" else f"{count} as {why}" for why, count in causes.items()]
+    )
+    after = f" Joined with the nearest sibling afterwards: {joined}." if len(repairs) else " None had to be joined afterwards."
+    return first + after + " To force a number, set `min_segments` and `max_segments` to it."
+
+
+def chart_counts(counts: pd.DataFrame) -> Axes:
+    """Per number of segments what they know, how much of a segment comes back, and the product that decides."""
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots(figsize=(8, 3.6))
+    best = counts.surviving.max()
+    for column, scale, label, style in (
+        ("knowledge", counts.knowledge.max(), "knowledge, of the most known", "s"), ("survives", 1.0, "share of a segment that comes back", "o"),
+        ("surviving", best, "product, of the best", "D"),
+    ):  # fmt: skip
+        strong = column == "surviving"
+        axes.plot(counts.n_segments, counts[column] / max(scale, 1e-12), marker=style, markersize=5 if strong else 4, linewidth=2 if strong else 1, label=label, color=ACCENT if strong else None, alpha=1 if strong else 0.7)  # fmt: skip
+    chosen = counts[counts.chosen].iloc[0]
+    axes.axvline(chosen.n_segments, color=INK, linestyle=":", linewidth=1)
+    axes.set(
+        xlabel="number of segments",
+        ylabel="",
+        ylim=(0, 1.08),
+        title=f"{chosen.n_segments:.0f}: the most segments whose knowledge survives as well as the best",
+    )
+    axes.legend(frameon=False, loc="lower left", fontsize=9)
+    return axes
+
+
+def chart_tree(centres: pd.DataFrame, certificate: pd.DataFrame, macro: np.ndarray) -> Axes:
+    """Segments as leaves of their tree, labelled with size and verdict, branches of one macro-segment in one colour."""
+    import matplotlib.pyplot as plt
+    from scipy.cluster.hierarchy import dendrogram, linkage
+
+    labels = [f"{r.segment_id} · {r.size:,} customers · {r.verdict}" for r in certificate.itertuples(index=False)]
+    tree = linkage(centres.drop(columns="segment_id").to_numpy(), "ward")
+    _, axes = plt.subplots(figsize=(8, 0.27 * len(labels) + 1.2))
+    colours = segment_colours(list(range(macro.max() + 1)))
+    members = {i: {int(m)} for i, m in enumerate(macro)}
+    for place, (a, b, *_) in enumerate(tree):
+        members[len(labels) + place] = members[int(a)] | members[int(b)]
+    drawn = dendrogram(
+        tree, orientation="right", labels=labels, ax=axes, leaf_font_size=9,
+        link_color_func=lambda n: colours[next(iter(members[n]))] if len(members[n]) == 1 else GREY,
+    )  # fmt: skip
+    for text, leaf in zip(axes.get_yticklabels(), drawn["leaves"], strict=True):
+        text.set_color(VERDICT_COLOURS[certificate.verdict.iloc[leaf]])
+    axes.set(xlabel="distance in the space (Ward)", title=f"{len(labels)} segments in {macro.max() + 1} macro-segments")
+    axes.spines["left"].set_visible(False)
+    return axes
+
+
 def say_stability(certificate: pd.DataFrame) -> str:
     """How many segments survive, weakest first."""
     counts = certificate.verdict.value_counts()
@@ -165,8 +243,9 @@ def say_stability(certificate: pd.DataFrame) -> str:
     return (
         f"**{counts.get('fail', 0)} of {len(certificate)} segments fail** (mean Jaccard under 0.5 when a fifth of the customers is left out), "
         f"{counts.get('watch', 0)} are to be watched, {counts.get('pass', 0)} pass (0.75 and more); the weakest reaches {weakest.stability:.2f}. "
-        f"On average {np.average(certificate.stability, weights=certificate['size']):.2f} of a segment comes back. "
-        "A customer of a failing segment is safer treated by the macro-segment. Fewer, larger segments (`min_size_share` up) are steadier and know less."
+        f"On average {np.average(certificate.stability, weights=certificate['size']):.2f} of a segment comes back, "
+        f"{np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change. "
+        "A customer of a failing segment is safer treated by the macro-segment. Fewer segments (`max_segments` down) are steadier and know less."
     )
 
 

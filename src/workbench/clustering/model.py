@@ -1,0 +1,74 @@
+"""A segmenter as a file: plain arrays and scikit-learn's trees, checked before anything is built from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.clustering.representation import Space
+from workbench.clustering.segmenter import Segmenter
+from workbench.core.errors import InputError
+
+FORMAT = 1
+# The one type of gradient boosting that skops does not know; scikit-learn's own, and only arrays inside.
+TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+
+
+def dump_model(segmenter: Segmenter) -> bytes:
+    """What `predict` needs, and no customer: parameters, the space, centres. Opened by `load_model`."""
+    import skops.io
+
+    space = segmenter.space_
+    columns = [str(name) for name in space.feature_names_in_]
+    plain = {
+        "format": FORMAT, "parameters": segmenter.get_params(), "columns": columns, "medians": space.medians_.to_numpy(float),
+        "models": space.models_, "grids": [space.grids_[name] for name in space.feature_names_in_],
+        "centres": segmenter.centres_, "centre_segment": segmenter.centre_segment_, "macro": segmenter.macro_,
+        "base_count": segmenter.base_count_,
+    }  # fmt: skip
+    if space.models_:
+        plain |= {name: getattr(space, f"{name}_").to_numpy(float) for name in ("middle", "spread", "weights")}
+    else:
+        plain["scale"] = space.scale_.to_numpy(float)
+    return skops.io.dumps(plain, compression=8)
+
+
+def load_model(content: bytes) -> Segmenter:
+    """The bytes of `dump_model` -> a segmenter that can `predict`; raises InputError for anything else, before it is built."""
+    import skops.io
+
+    try:
+        foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
+        plain: Any = None if foreign else skops.io.loads(content, trusted=TRUSTED)
+        if foreign or plain["format"] != FORMAT:
+            raise InputError("The model holds what no segmenter holds: " + ", ".join(foreign)[:200])
+        return _built(plain)
+    except Exception as fault:  # noqa: BLE001  a foreign file can break the reader anywhere
+        raise InputError(
+            f"This is not a segmenter's model ({str(fault).splitlines()[0][:200] or type(fault).__name__}).",
+            "Nothing in it was run: a model from elsewhere could hold a program.",
+            "use the models/segmenter.skops that a run of this version wrote",
+        ) from None
+
+
+def _built(plain: dict[str, Any]) -> Segmenter:
+    segmenter = Segmenter(**plain["parameters"])
+    space = Space(segmenter.tail_weight, segmenter.seed)
+    columns = plain["columns"]
+    space.feature_names_in_ = np.asarray(columns, dtype=object)
+    space.medians_ = pd.Series(plain["medians"], columns)
+    space.models_ = plain["models"]
+    space.grids_ = dict(zip(columns, (tuple(grid) for grid in plain["grids"]), strict=True))
+    if space.models_:
+        outcomes = list(space.models_)
+        space.middle_, space.spread_ = pd.Series(plain["middle"], outcomes), pd.Series(plain["spread"], outcomes)
+        space.weights_ = pd.Series(plain["weights"], columns)
+    else:
+        space.scale_ = pd.DataFrame(plain["scale"], columns, ["mean", "std"])
+    segmenter.space_, segmenter.n_features_in_ = space, len(columns)
+    segmenter.centres_, segmenter.centre_segment_ = plain["centres"], plain["centre_segment"]
+    segmenter.macro_, segmenter.base_count_ = plain["macro"], plain["base_count"]
+    segmenter.n_segments_ = int(segmenter.centre_segment_.max()) + 1
+    return segmenter

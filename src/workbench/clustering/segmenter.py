@@ -1,0 +1,363 @@
+"""The segmenter: a space learned from outcomes, UMAP + HDBSCAN fitted many times, as many segments as know and survive most, repair."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from workbench.clustering import cluster, stability
+from workbench.clustering.representation import Space
+from workbench.core.config import ClusteringSettings
+from workbench.core.errors import InputError, QualityGate
+from workbench.core.stats import adjusted_r2, standardized_difference
+
+MIN_CUSTOMERS = 50
+FITS = 10  # pooled for the published segments
+TRIALS = 6  # refits that choose and repair; the certificate draws others
+BATCH = 100_000  # customers assigned at a time
+STEP, STEPS = 0.8, 6  # of the smallest size, where too few dense groups are found
+SHUFFLES, SURE = 50, 4.0  # knowledge counts from four standard deviations above that of shuffled outcomes
+ALIKE = 0.05  # two segments of which no outcome differs at this level (Bonferroni over outcomes) are one
+
+
+class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
+    """Customers' features -> segments 0 … k-1 by falling size, every customer in one.
+
+    Parameters as in `ClusteringSettings`, whose descriptions hold. `fit` takes today's features and, as keywords, the features and
+    outcomes of the window one horizon earlier; without them it clusters the scaled features. `predict` places any customers by their
+    features, nearest centre first, without UMAP; the fitted customers get the labels they have.
+
+    Attributes: labels_, strengths_ (1 - distance to the own / to the next segment's nearest centre, 0 to 1), core_ (in a dense group of
+    that segment in at least half of the fits that drew the customer), persistence_, n_segments_, macro_ (macro-segment per segment),
+    rows_ (places of the customers that segments
+    were found among), counts_ (what every number of segments knows and how much of it comes back), repairs_ (what was joined and why),
+    knows_ (whether segments know more of outcomes than chance does), space_, matrix_.
+    """
+
+    def __init__(
+        self, min_segments: int = 10, max_segments: int = 30, min_size_share: float = 0.012, n_neighbors: int = 30,
+        n_components: int = 8, min_samples: int = 3, tail_weight: float = 0.3, sample_limit: int = 20_000, seed: int = 7,
+    ):  # fmt: skip
+        self.min_segments = min_segments
+        self.max_segments = max_segments
+        self.min_size_share = min_size_share
+        self.n_neighbors = n_neighbors
+        self.n_components = n_components
+        self.min_samples = min_samples
+        self.tail_weight = tail_weight
+        self.sample_limit = sample_limit
+        self.seed = seed
+
+    @classmethod
+    def of(cls, settings: ClusteringSettings) -> Segmenter:
+        """A segmenter with a stage's settings."""
+        return cls(**{name: getattr(settings, name) for name in cls().get_params()})
+
+    def fit(
+        self, X: Any, y: Any = None, *, earlier: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None,
+        relevance: pd.Series | None = None,
+    ) -> Segmenter:  # fmt: skip
+        """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it."""
+        X = _frame(X)
+        if len(X) < MIN_CUSTOMERS:
+            raise InputError(
+                f"{len(X)} customers have an order in the window; segments need at least {MIN_CUSTOMERS}.",
+                "Any grouping of so few would be made up.",
+                "lengthen features.window_days, move as_of, or check what notebook 01 linked",
+            )
+        self.n_features_in_ = X.shape[1]
+        self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
+        self.space_ = Space(self.tail_weight, self.seed).fit(
+            X.iloc[rows], earlier=earlier, outcomes=outcomes, relevance=relevance
+        )
+        self.matrix_ = self.space_.transform(X.iloc[rows])
+        self._check_varied()
+        pool, settings = self._pool()
+        self.held_size_share_ = settings.min_size_share
+        free = self.min_segments < self.max_segments  # to choose and to join; a wanted number needs no trials
+        trials = stability.refit(self.matrix_, settings, self.seed + 1, TRIALS) if free else []
+        self._knower = knower = _Knower(self.space_, self.matrix_, earlier, outcomes)
+        self.counts_ = table = count_table(self.matrix_, pool, trials, knower, settings)
+        if table.empty:
+            raise _too_few(self, pool)
+        self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
+        self._repair(pool, trials, knower, settings)
+        self._assign(X, rows)
+        return self
+
+    @functools.cached_property
+    def knows_(self) -> bool:
+        """Whether the fitted segments know more of the earlier window's outcomes than chance does."""
+        return self._knower.beyond_chance(self.centres_, self.centre_segment_, self.seed)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Features -> segment per customer."""
+        return self.place(X)[0]
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features -> coordinates in the space that segments were found in."""
+        check_is_fitted(self, "centres_")
+        return self.space_.transform(_frame(X))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the coordinates."""
+        return self.space_.get_feature_names_out()
+
+    def place(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Features -> segment and strength per customer, in batches."""
+        check_is_fitted(self, "centres_")
+        X = _frame(X)
+        parts = [self.place_coordinates(self.space_.transform(X[at : at + BATCH])) for at in range(0, len(X), BATCH)]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def place_coordinates(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates -> segment and strength per customer."""
+        distances = cluster.nearest(matrix, self.centres_)[1]
+        own = np.full((len(matrix), self.n_segments_), np.inf)
+        for segment in range(self.n_segments_):
+            own[:, segment] = distances[:, self.centre_segment_ == segment].min(axis=1)
+        two = np.partition(own, min(1, self.n_segments_ - 1), axis=1)[:, :2]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            strengths = np.nan_to_num(1 - two[:, 0] / two[:, -1])
+        return own.argmin(axis=1), np.clip(strengths, 0, 1)
+
+    def refit_agreement(self, refits: int) -> tuple[np.ndarray, np.ndarray]:
+        """-> (refits, segments) Jaccard on random customers with other seeds, and (segments,) when everybody is fitted again with two other seeds.
+
+        None of these fits took part in choosing the number of segments.
+        """
+        settings = self._settings(min_size_share=self.held_size_share_)
+        labels, merged = self.place_coordinates(self.matrix_)[0], np.bincount(self.centre_segment_) > 1
+        made = stability.refit(self.matrix_, settings, self.seed + 2, refits)
+        everyone = np.arange(len(self.matrix_))
+        seeds = [stability.Refit(everyone, cluster.pool_fits(self.matrix_, settings, self.seed + s, FITS)) for s in (3, 4)]
+        return tuple(stability.agreement(self.matrix_, labels, m, self.base_count_, merged) for m in (made, seeds))
+
+    # -- the steps of fit -----------------------------------------------------------------------------------------------
+
+    def _settings(self, **other: float) -> ClusteringSettings:
+        return ClusteringSettings(**{**self.get_params(), **other})
+
+    def _check_varied(self) -> None:
+        kinds = len(np.unique(np.round(self.matrix_, 9), axis=0))
+        if kinds < 2 * self.min_segments:
+            raise QualityGate(
+                f"{len(self.matrix_):,} customers are of only {kinds} kind{'' if kinds == 1 else 's'}: nothing else in use tells them apart.",
+                f"{self.min_segments} or more segments of them would be made up.",
+                "lower clustering.min_segments, or see in feature_catalog why features are not used",
+            )
+
+    def _pool(self) -> tuple[cluster.Pool, ClusteringSettings]:
+        """Many fits that find enough dense groups, the smallest size stepped down where they do not; the settings that held."""
+        for step in range(STEPS):
+            settings = self._settings(min_size_share=self.min_size_share * STEP**step)
+            pool = cluster.pool_fits(self.matrix_, settings, self.seed, FITS)
+            if len(pool.centres) >= FITS * self.min_segments:
+                return pool, settings
+        raise _too_few(self, pool)
+
+    def _repair(self, pool: cluster.Pool, trials: list[stability.Refit], knower: _Knower, settings: ClusteringSettings) -> None:
+        """Join segments that do not come back, are too small or too alike with their nearest sibling; set the centres."""
+        centres, labels, groups = cluster.cut_pool(self.matrix_, pool, self.base_count_)
+        belongs, told = np.arange(len(centres)), []
+        kept: set[tuple[int, ...]] = set()
+        while belongs.max() + 1 > self.min_segments:
+            now = belongs[labels]
+            sizes = np.bincount(now)
+            agree = stability.agreement(self.matrix_, now, trials, self.base_count_, np.bincount(belongs) > 1).mean(axis=0)
+            weak = _weakest(centres, np.bincount(labels, minlength=len(centres)), belongs, sizes, agree, knower, settings, kept)
+            if weak is None:
+                break
+            segment, sibling, why = weak
+            joined = _renumbered(np.where(belongs == segment, sibling, belongs))
+            union = joined[np.flatnonzero(belongs == segment)[0]]
+            again = stability.agreement(self.matrix_, joined[labels], trials, self.base_count_, np.bincount(joined) > 1).mean(
+                axis=0
+            )
+            if why == "does not come back" and again[union] <= agree[segment]:
+                kept.add(tuple(np.flatnonzero(belongs == segment)))
+                continue
+            told.append(
+                {"why": why, "customers": int(sizes[segment]), "before": float(agree[segment]), "after": float(again[union])}
+            )
+            belongs = joined
+        order = np.argsort(np.argsort(-np.bincount(belongs[labels]), kind="stable"))
+        self.centre_segment_, self.centres_ = order[belongs], centres
+        self.n_segments_ = int(belongs.max()) + 1
+        self.repairs_ = pd.DataFrame(told, columns=["why", "customers", "before", "after"])
+        segment_of = self.centre_segment_[groups]
+        weights = np.bincount(segment_of, pool.weights)
+        self.persistence_ = np.bincount(segment_of, pool.weights * pool.persistence) / weights
+        self._dense_segments = [(rows, np.where(dense >= 0, segment_of[dense], -1)) for rows, dense in pool.fits]
+        self.macro_ = self._macro(np.bincount(labels, minlength=len(centres)))
+
+    def _macro(self, sizes: np.ndarray) -> np.ndarray:
+        """One macro-segment for about four segments, at least two; micro strictly within macro."""
+        weights = np.bincount(self.centre_segment_, sizes)
+        middle = np.zeros((self.n_segments_, self.centres_.shape[1]))
+        np.add.at(middle, self.centre_segment_, self.centres_ * sizes[:, None])
+        return cluster.macro_groups(middle / weights[:, None], weights, macro_count(self.n_segments_))
+
+    def _assign(self, X: pd.DataFrame, rows: np.ndarray) -> None:
+        """Labels and strengths of all customers; the sampled ones may be core."""
+        labels, strengths = self.place_coordinates(self.matrix_)
+        drawn, same = np.zeros(len(rows)), np.zeros(len(rows))
+        for chosen, dense in self._dense_segments:
+            drawn[chosen] += 1
+            same[chosen] += dense == labels[chosen]
+        del self._dense_segments
+        self.core_ = np.zeros(len(X), bool)
+        self.core_[rows] = (drawn > 0) & (2 * same >= drawn)
+        if len(rows) == len(X):
+            self.labels_, self.strengths_ = labels, strengths
+        else:
+            self.labels_, self.strengths_ = self.place(X)
+
+
+class _Knower:
+    """What a set of centres knows of outcomes: on the earlier window by models that never saw the customer, else of the space itself."""
+
+    def __init__(self, space: Space, matrix: np.ndarray, earlier: pd.DataFrame | None, outcomes: pd.DataFrame | None):
+        self._space, self._matrix, self._window = space, matrix, earlier
+        self._outcomes = outcomes[list(space.models_)] if space.models_ else None
+
+    @functools.cached_property
+    def _earlier(self) -> np.ndarray:
+        return self._space.earlier_coordinates(self._window, self._outcomes)
+
+    def knowledge(self, centres: np.ndarray) -> float:
+        """Mean adjusted R² of the earlier window's outcomes; without a history the share of the space's variance."""
+        if self._outcomes is None:
+            labels = cluster.nearest(self._matrix, centres)[0]
+            return float(np.nanmean([adjusted_r2(column, labels) for column in self._matrix.T]))
+        labels = cluster.nearest(self._earlier, centres)[0]
+        return float(np.nanmean([adjusted_r2(self._outcomes[name].to_numpy(float), labels) for name in self._outcomes]))
+
+    def beyond_chance(self, centres: np.ndarray, belongs: np.ndarray, seed: int) -> bool:
+        """Whether segments know more of the earlier window's outcomes than of outcomes dealt to other customers; False without a history."""
+        if self._outcomes is None:
+            return False
+        labels = belongs[cluster.nearest(self._earlier, centres)[0]]
+        generator = np.random.default_rng(seed)
+        values = self._outcomes.to_numpy(float)
+
+        def known(dealt: np.ndarray) -> float:
+            return float(np.nanmean([adjusted_r2(column, labels) for column in dealt.T]))
+
+        chance = [known(generator.permutation(values)) for _ in range(SHUFFLES)]
+        return known(values) > np.mean(chance) + SURE * np.std(chance)
+
+    def alike(self, centres: np.ndarray, belongs: np.ndarray, one: int, other: int) -> bool:
+        """Whether no outcome (or coordinate) differs between two segments, by Welch's test."""
+        matrix = self._matrix if self._outcomes is None else self._earlier
+        values = self._matrix if self._outcomes is None else self._outcomes.to_numpy(float)
+        labels = belongs[cluster.nearest(matrix, centres)[0]]
+        a, b = values[labels == one], values[labels == other]
+        if min(len(a), len(b)) < 3:
+            return False
+        p = np.array([standardized_difference(x, y)[3] for x, y in zip(a.T, b.T, strict=True)])
+        return bool(p.min() * len(p) >= ALIKE)
+
+
+def _too_few(segmenter: Segmenter, pool: cluster.Pool) -> QualityGate:
+    return QualityGate(
+        f"Too few dense groups to make {segmenter.min_segments} to {segmenter.max_segments} segments of: {len(pool.centres) / FITS:.1f} per fit, in {FITS} fits.",
+        "Segments forced into the wanted number would not be there in the data.",
+        "try clustering.min_size_share or min_samples smaller, or clustering.min_segments lower",
+    )
+
+
+def count_table(
+    matrix: np.ndarray, pool: cluster.Pool, trials: list[stability.Refit], knower: _Knower, settings: ClusteringSettings
+) -> pd.DataFrame:
+    """-> n_segments, knowledge (0-1), survives (mean Jaccard), surviving (their product), surviving_error, chosen; a row per number.
+
+    Chosen is the most segments whose surviving knowledge is within one standard error (over refits, paired) of the best: among
+    equals the finer one tells more. Knowledge is that of the earlier window; nothing after as_of is read. Without trials (one wanted
+    number) there is one row and nothing is known of its survival.
+    """
+    rows, per_trial = [], []
+    for k in range(settings.min_segments, min(settings.max_segments, len(pool.centres)) + 1):
+        centres, labels, _ = cluster.cut_pool(matrix, pool, k)
+        if len(np.unique(labels)) < k:
+            continue
+        survives = stability.agreement(matrix, labels, trials, k).mean(axis=1) if trials else np.full(2, np.nan)
+        knowledge = max(0.0, knower.knowledge(centres))
+        per_trial.append(knowledge * survives)
+        rows.append((k, knowledge, survives.mean(), knowledge * survives.mean()))
+    table = pd.DataFrame(rows, columns=["n_segments", "knowledge", "survives", "surviving"])
+    if not trials or table.empty:
+        return table.assign(surviving_error=np.nan, chosen=True)
+    surviving = np.stack(per_trial)
+    short = surviving[table.surviving.argmax()] - surviving
+    table["surviving_error"] = short.std(axis=1, ddof=1) / np.sqrt(len(trials))
+    within = (short.mean(axis=1) <= table.surviving_error) & (table.knowledge > 0)
+    best = table.n_segments[within].max() if within.any() else table.n_segments.min()
+    return table.assign(chosen=table.n_segments == best)
+
+
+def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
+    """Places of at most `limit` customers, sorted: drawn alike from twenty strata of equal size along the features' first direction.
+
+    All of them where there are no more. The first direction is that of the ranks' largest variance, so that rare big customers
+    are drawn in their share.
+    """
+    if len(X) <= limit:
+        return np.arange(len(X))
+    generator = np.random.default_rng(seed)
+    ranks = X.rank(pct=True).fillna(0.5).to_numpy()
+    direction = np.linalg.eigh(np.cov(ranks[generator.choice(len(X), limit, replace=False)].T))[1][:, -1]
+    order = np.argsort(ranks @ direction, kind="stable")
+    chosen = [generator.choice(part, round(limit * len(part) / len(X)), replace=False) for part in np.array_split(order, 20)]
+    return np.sort(np.concatenate(chosen))
+
+
+def macro_count(k: int) -> int:
+    """How many macro-segments stand above k segments: about one for four, at least two."""
+    return max(2, round(k / 4))
+
+
+def _weakest(
+    centres: np.ndarray, base_sizes: np.ndarray, belongs: np.ndarray, sizes: np.ndarray, agree: np.ndarray, knower: _Knower,
+    settings: ClusteringSettings, kept: set[tuple[int, ...]],
+) -> tuple[int, int, str] | None:  # fmt: skip
+    """The next segment to join with its nearest sibling, and why; None where all may stay."""
+    members = [list(np.flatnonzero(belongs == s)) for s in range(len(sizes))]
+
+    def sibling(segment: int) -> int:
+        costs = [
+            (cluster.ward_cost(centres, base_sizes, members[segment], members[other]), other)
+            for other in range(len(sizes))
+            if other != segment
+        ]
+        return min(costs)[1]
+
+    least = 0.8 * cluster.smallest(int(base_sizes.sum()), settings)
+    for segment in np.argsort(sizes, kind="stable"):
+        if sizes[segment] < least:
+            return int(segment), sibling(segment), "too small to act on"
+    for segment in np.argsort(agree, kind="stable"):
+        if agree[segment] < stability.WATCH and tuple(members[segment]) not in kept:
+            return int(segment), sibling(segment), "does not come back"
+    for segment in range(len(sizes)):
+        other = sibling(segment)
+        if knower.alike(centres, belongs, segment, other):
+            return segment, other, "too alike to treat differently"
+    return None
+
+
+def _renumbered(belongs: np.ndarray) -> np.ndarray:
+    return np.unique(belongs, return_inverse=True)[1]
+
+
+def _frame(X: Any) -> pd.DataFrame:
+    """Features as a frame; columns of a bare array are named by their places."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    X = np.asarray(X, float)
+    return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
