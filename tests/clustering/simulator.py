@@ -29,16 +29,21 @@ class Company:
     relevance: pd.Series
 
 
-def planted_company(groups: int, members: int, seed: int, noise: float = 0.25) -> Company:
-    """`groups` groups of `members` customers; noise: spread of what a window shows, in units between group centres."""
+def planted_company(groups: int, members: int, seed: int, noise: float = 0.25, movers: float = 0.0) -> Company:
+    """`groups` groups of `members` customers; noise: spread of what a window shows, in units between group centres.
+
+    movers: share of customers that were of another group in the earlier window and its outcomes.
+    """
     generator = np.random.default_rng(seed)
     truth = generator.permutation(np.repeat(np.arange(groups), members))
     index = pd.Index([f"c{i:05d}" for i in range(len(truth))], name="customer_id")
     centres = _spread_centres(generator, groups)
     own = centres[truth]
+    moved = generator.random(len(truth)) < movers
+    before = centres[np.where(moved, (truth + 1 + generator.integers(0, groups - 1, len(truth))) % groups, truth)]
     traits = 2 * generator.normal(size=(TYPES, TRAITS))[generator.integers(0, TYPES, size=len(truth))]
 
-    def window(noise: float) -> pd.DataFrame:
+    def window(noise: float, own: np.ndarray = own) -> pd.DataFrame:
         seen = own + noise * generator.normal(size=own.shape)
         frame = pd.DataFrame(
             {
@@ -50,7 +55,7 @@ def planted_company(groups: int, members: int, seed: int, noise: float = 0.25) -
         wobbling = traits + 0.5 * generator.normal(size=traits.shape)
         return frame.assign(**{f"trait_{i}": wobbling[:, i] for i in range(TRAITS)})
 
-    def after() -> pd.DataFrame:
+    def after(own: np.ndarray = own) -> pd.DataFrame:
         will = own + 0.4 * generator.normal(size=own.shape)
         return pd.DataFrame(
             {
@@ -60,8 +65,8 @@ def planted_company(groups: int, members: int, seed: int, noise: float = 0.25) -
             index=index,
         )  # fmt: skip
 
-    slices = {"full": Slice(window(noise), window(noise), after())}
-    slices |= {half: Slice(window(1.4 * noise), window(1.4 * noise), after()) for half in ("odd", "even")}
+    slices = {"full": Slice(window(noise), window(noise, before), after(before))}
+    slices |= {half: Slice(window(1.4 * noise), window(1.4 * noise, before), after(before)) for half in ("odd", "even")}
     relevance = pd.Series({**dict.fromkeys(BEHAVIOUR, 0.2), **{f"trait_{i}": 0.0 for i in range(TRAITS)}})
     return Company(truth, slices, after(), relevance)
 

@@ -24,7 +24,8 @@ def scored():
     found = scoreboard.fit_slice(company.slices["full"], SETTINGS, company.relevance)
     outcomes = company.outcomes.copy()
     outcomes.loc[outcomes.index[:20], "future_discount_share"] = np.nan
-    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, found, 1.5, outcomes)
+    fitted = {"full": found, **scoreboard.fit_halves(company.slices, SETTINGS, company.relevance, found.n_segments_)}
+    board = scoreboard.score_methods(SETTINGS, company.slices, fitted, 1.5, outcomes)
     return company, found, outcomes, board
 
 
@@ -101,7 +102,7 @@ def test_ours_beats_what_clusters_whatever_varies():
 
 def test_without_outcomes_the_board_is_empty_with_the_right_columns():
     company, found, *_ = scored()
-    board = scoreboard.score_methods(SETTINGS, company.relevance, company.slices, found, 1.0, None)
+    board = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.0, None)
     assert board.empty
     assert set(board) >= set(CONTRACTS["scoreboard"].columns)
     check_frame("scoreboard", board)
@@ -112,7 +113,9 @@ def test_without_outcomes_the_board_is_empty_with_the_right_columns():
 def test_replication_is_missing_where_half_of_the_events_give_no_segments():
     company, found, *_ = scored()
     same = scoreboard.Slice(*(frame * 0 for frame in (company.slices["odd"].today,) * 3))
-    method = scoreboard.methods(SETTINGS, company.relevance, found)[scoreboard.OURS]
+    slices = company.slices | {"odd": same, "even": same}
+    assert not scoreboard.fit_halves(slices, SETTINGS, company.relevance, found.n_segments_)
+    method = scoreboard.methods(SETTINGS, slices, {"full": found})[scoreboard.OURS]
     assert np.isnan(list(scoreboard.replication(method, same, same, 7).values())).all()
 
 

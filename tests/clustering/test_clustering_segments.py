@@ -347,6 +347,6 @@ def test_what_is_known_of_the_earlier_window_was_predicted_by_models_that_never_
     features = pd.DataFrame(generator.normal(size=(600, 6))).add_prefix("f")
     outcomes = pd.DataFrame(generator.normal(size=(600, 1))).add_prefix("future_")
     space = representation.Space().fit(features, earlier=features, outcomes=outcomes)
-    seen, crossed = space.transform(features)[:, 0], space.earlier_coordinates(features, outcomes)[:, 0]
+    seen, crossed = space.transform(features)[:, 0], space.crossed_coordinates(features, outcomes, features)[0][:, 0]
     assert np.corrcoef(seen, outcomes.future_0)[0, 1] > 0.4, "learned by heart"
     assert abs(np.corrcoef(crossed, outcomes.future_0)[0, 1]) < 0.15

@@ -24,7 +24,8 @@ from feature_events import (
 )
 from scipy.optimize import linear_sum_assignment
 
-from workbench.clustering import baselines, cluster, representation
+from workbench.clustering import baselines, representation
+from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import Attributes, ClusteringSettings, FeatureSettings
 from workbench.core.engine import fetch
 from workbench.core.errors import InputError
@@ -246,7 +247,8 @@ def test_columns_that_are_mostly_zero_stay_counts_and_divide_nobody_by_chance():
     flat = frame.assign(order_count=0.0, net_revenue=np.where(np.arange(60) < 57, 0.0, 9.0))
     cells = pd.Series(baselines.rfm_grid(flat), frame.index).groupby([flat.recency_days, flat.net_revenue]).nunique()
     assert cells.eq(1).all()
-    assert np.isfinite(representation.normal_scores(frame)).all()
+    numbers = frame.set_index("customer_id") if "customer_id" in frame else frame
+    assert np.isfinite(representation.Space().fit(numbers).transform(numbers)).all()
 
 
 # -- identifiers, refunds, extremes --------------------------------------------------------------------------------------
@@ -544,7 +546,7 @@ def noisy(frame, seed):
 
 def segmented(add):
     """-> names of the used columns, label per customer, as notebooks 02 and 03 find them; add: (frame, number of the slice) -> frame."""
-    slices, settings = planted().slices, ClusteringSettings(min_size_share=0.04)
+    slices, settings = planted().slices, ClusteringSettings()
     seen = [slices["full"].today, slices["full"].earlier, slices["odd"].today, slices["even"].today]
     seen += [slices["odd"].earlier, slices["even"].earlier]  # in the place of the window's halves
     today, earlier, *others = (add(frame, number) for number, frame in enumerate(seen))
@@ -556,8 +558,8 @@ def segmented(add):
     )
     used = list(catalog.feature[catalog.used])
     told = catalog.assign(told=catalog.relevance * catalog.weight**2).set_index("feature").told
-    space = representation.outcome_aware(earlier[used], outcomes, today[used], told, settings.tail_weight, settings.seed)
-    return used, cluster.find_segments(space.matrix, settings, settings.seed).labels
+    found = Segmenter.of(settings).fit(today[used], earlier=earlier[used], outcomes=outcomes, relevance=told)
+    return used, found.labels_
 
 
 @functools.cache

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workbench.clustering import lineage
 from workbench.clustering.embed import embed
 from workbench.clustering.scoreboard import MEAN, OURS, RFM, Slice
 from workbench.clustering.segmenter import Segmenter
@@ -78,6 +80,49 @@ def segment_sizes(segmenter: Segmenter, revenue: np.ndarray) -> pd.DataFrame:
             "persistence": segmenter.persistence_, "smallest_effect": 2.8 * 2 / np.sqrt(np.maximum(sizes, 1)),
         }
     )  # fmt: skip
+
+
+def read_previous(run: Any) -> dict[str, pd.DataFrame | None]:
+    """What an earlier run of the company knows of its segments: segments, centres, registry; None each where there is none."""
+    earlier = run.previous()
+    names = ("segments", "centres", "registry")
+    return {name: earlier.read(name) if earlier is not None and earlier.has(name) else None for name in names}
+
+
+def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[str, pd.DataFrame | None]) -> pd.DataFrame:
+    """This run's segmentation and what the last run knew (see `read_previous`) -> lineage."""
+    if before["segments"] is None:
+        return lineage.first_lineage(segments)
+    return lineage.match_segments(segments, before["segments"], centre_table(segmenter), before["centres"])
+
+
+Moves = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]
+
+
+def read_moves(segmenter: Segmenter, slices: Mapping[str, Slice], halves: Mapping[str, Segmenter]) -> Moves | None:
+    """Segments one horizon ago and today, and the placebo pair (see `lineage.observe_moves`)."""
+    full, parts = slices["full"], {half: slices[half].today for half in halves}
+    return lineage.observe_moves(segmenter, full.earlier, full.earlier_outcomes, full.today, halves, parts)
+
+
+def migration_of(moves: Moves | None) -> pd.DataFrame:
+    """-> migration; no rows where movement cannot be told from chance."""
+    nobody = np.zeros(1, int)
+    return lineage.migration_table(*moves) if moves else lineage.migration_table(nobody, nobody, (nobody, nobody))[:0]
+
+
+def share_moved(moves: Moves | None) -> float:
+    """Share of the compared customers that stand in another segment than one horizon ago."""
+    return float((moves[0] != moves[1]).mean()) if moves else np.nan
+
+
+def forecast_table(segmenter: Segmenter, migration: pd.DataFrame) -> pd.DataFrame:
+    """-> segment_id, customers, expected, change: sizes one horizon from now if moves beyond chance go on."""
+    sizes = np.bincount(segmenter.labels_, minlength=segmenter.n_segments_)
+    expected = lineage.forecast_sizes(migration, sizes.astype(float))
+    return pd.DataFrame(
+        {"segment_id": np.arange(len(sizes)), "customers": sizes, "expected": expected, "change": expected / sizes - 1}
+    )
 
 
 def check_trust(certificate: pd.DataFrame, counts: pd.DataFrame) -> None:

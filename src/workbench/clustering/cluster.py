@@ -123,19 +123,28 @@ def nearest(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.nda
     return distances.argmin(axis=1), distances
 
 
-def ward_nodes(centres: np.ndarray, sizes: np.ndarray) -> list[list[int]]:
-    """Centres and sizes of k segments -> the 2k - 1 nodes of their tree (Ward 1963, weighted by size), each as its segments.
+def ward_tree(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Centres and sizes of k segments -> their tree (Ward 1963, weighted by size) in scipy's format, (k - 1, 4).
 
-    The k segments come first, then the unions in the order they are made; the last holds all.
+    A row joins two nodes (under k: segments); its height is the root of the squared distances that the join adds per customer.
     """
-    nodes = [[i] for i in range(len(centres))]
-    open_nodes = list(range(len(centres)))
+    members, open_nodes, rows = [[i] for i in range(len(centres))], list(range(len(centres))), []
     while len(open_nodes) > 1:
         pairs = ((a, b) for place, a in enumerate(open_nodes) for b in open_nodes[place + 1 :])
-        _, a, b = min((ward_cost(centres, sizes, nodes[a], nodes[b]), a, b) for a, b in pairs)
-        nodes.append([*nodes[a], *nodes[b]])
-        open_nodes = [n for n in open_nodes if n not in (a, b)] + [len(nodes) - 1]
-    return nodes
+        cost, a, b = min((ward_cost(centres, sizes, members[a], members[b]), a, b) for a, b in pairs)
+        members.append([*members[a], *members[b]])
+        rows.append((a, b, np.sqrt(cost / sizes.sum()), len(members[-1])))
+        open_nodes = [n for n in open_nodes if n not in (a, b)] + [len(members) - 1]
+    return np.array(rows, float).reshape(-1, 4)
+
+
+def unions(tree: np.ndarray) -> list[list[int]]:
+    """A tree -> the segments under each join, in order."""
+    k = len(tree) + 1
+    members = [[i] for i in range(k)]
+    for a, b, *_ in tree:
+        members.append([*members[int(a)], *members[int(b)]])
+    return members[k:]
 
 
 def ward_cost(centres: np.ndarray, sizes: np.ndarray, a: list[int], b: list[int]) -> float:
@@ -149,7 +158,7 @@ def ward_cost(centres: np.ndarray, sizes: np.ndarray, a: list[int], b: list[int]
 def macro_groups(centres: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
     """Centres and sizes of segments -> one of `count` macro-groups per segment, by falling size; nested by design."""
     groups = [[i] for i in range(len(centres))]
-    for union in ward_nodes(centres, sizes)[len(centres) :]:
+    for union in unions(ward_tree(centres, sizes)):
         if len(groups) <= count:
             break
         groups = [g for g in groups if not set(g) <= set(union)] + [union]

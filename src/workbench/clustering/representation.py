@@ -74,16 +74,20 @@ class Space(TransformerMixin, BaseEstimator):
             tail[:, place] = np.interp(filled[name], *self.grids_[name]) * self.weights_[name]
         return np.hstack([leading, tail])
 
-    def earlier_coordinates(self, earlier: pd.DataFrame, outcomes: pd.DataFrame) -> np.ndarray:
-        """The earlier window's customers in this space, each predicted by models that never saw them (two halves, crossed over)."""
+    def crossed_coordinates(self, earlier: pd.DataFrame, outcomes: pd.DataFrame, *frames: pd.DataFrame) -> list[np.ndarray]:
+        """Frames of the earlier window's customers (same index) in this space, each predicted by models that never saw the customer.
+
+        The customers are halved, the models of one half serve the other; the same model serves a customer in every frame.
+        """
         if not self.models_:
-            return self.transform(earlier)
+            return [self.transform(frame) for frame in frames]
         names, half = list(self.models_), np.arange(len(earlier)) % 2 == 0
-        crossed = pd.DataFrame(np.nan, index=earlier.index, columns=names)
+        crossed = [pd.DataFrame(np.nan, index=frame.index, columns=names) for frame in frames]
         for mine in (half, ~half):
-            told = predict(learn(earlier[~mine], outcomes[~mine], self.seed, names), earlier[mine])
-            crossed.loc[mine, list(told)] = told.to_numpy()
-        return self.transform(earlier, crossed.fillna(self.middle_))
+            models = learn(earlier[~mine], outcomes[~mine], self.seed, names)
+            for frame, found in zip(frames, crossed, strict=True):
+                found.loc[mine, list(models)] = predict(models, frame[mine]).to_numpy()
+        return [self.transform(frame, found.fillna(self.middle_)) for frame, found in zip(frames, crossed, strict=True)]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the coordinates."""

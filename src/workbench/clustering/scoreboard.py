@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,23 +60,38 @@ def fit_slice(part: Slice, settings: ClusteringSettings, relevance: pd.Series, k
     return segmenter.fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes, relevance=relevance)
 
 
-def methods(settings: ClusteringSettings, relevance: pd.Series, published: Segmenter) -> dict[str, Method]:
-    """Every method as a function of a slice and a seed; all are given the same slices and as many segments as were published."""
-    k = published.n_segments_
+def fit_halves(
+    slices: Mapping[str, Slice], settings: ClusteringSettings, relevance: pd.Series, k: int
+) -> dict[str, Segmenter]:  # fmt: skip
+    """Segmenters of as many segments on odd and on even weeks alone; none where half of the events gives no segments."""
+    try:
+        return {half: fit_slice(slices[half], settings, relevance, k) for half in ("odd", "even")}
+    except QualityGate:
+        return {}
+
+
+def methods(settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: Mapping[str, Segmenter]) -> dict[str, Method]:
+    """Every method as a function of a slice and a seed; all are given the same slices and as many segments as were published.
+
+    fitted: this segmentation on the slices "full" and, where they gave segments, "odd" and "even".
+    """
+    k = fitted["full"].n_segments_
     grids = baselines.even_grids(k)
 
-    @functools.cache
-    def again(part: Slice) -> Segmenter:
-        return fit_slice(part, settings, relevance, k)
+    def ours(part: Slice) -> Segmenter:
+        found = next((fitted.get(name) for name, other in slices.items() if other is part), None)
+        if found is None:
+            raise QualityGate("This part of the events gives no segments.")
+        return found
 
     return {
-        OURS: Method(lambda part, _: again(part).labels_),
-        MACRO: Method(lambda part, _: again(part).macro_[again(part).labels_]),
+        OURS: Method(lambda part, _: ours(part).labels_),
+        MACRO: Method(lambda part, _: ours(part).macro_[ours(part).labels_]),
         RFM: Method(lambda part, _: baselines.rfm_grid(part.today)),
         RFM_EQUAL: Method(lambda part, seed: baselines.rfm_grid(part.today, grids[seed % len(grids)]), len(grids)),
         KMEANS: Method(lambda part, seed: baselines.kmeans(baselines.scaled(part.today), k, seed), SEEDS),
         PLAIN: Method(lambda part, seed: baselines.plain_umap_hdbscan(part.today, settings, seed), SEEDS),
-        KMEANS_AWARE: Method(lambda part, seed: baselines.kmeans(again(part).space_.transform(part.today), k, seed)),
+        KMEANS_AWARE: Method(lambda part, seed: baselines.kmeans(ours(part).transform(part.today), k, seed)),
     }
 
 
@@ -110,21 +124,22 @@ COLUMNS = {
 
 
 def score_methods(
-    settings: ClusteringSettings, relevance: pd.Series, slices: Mapping[str, Slice], published: Segmenter, seconds: float,
+    settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: Mapping[str, Segmenter], seconds: float,
     outcomes: pd.DataFrame | None,
 ) -> pd.DataFrame:  # fmt: skip
     """-> scoreboard: a row per method x outcome, and the mean of the outcomes that can be predicted (see `COLUMNS`).
 
-    slices: "full", "odd" and "even". seconds: what finding the published segments took. outcomes: what happened after as_of,
+    slices: "full", "odd" and "even"; fitted: see `methods`. seconds: what finding the published segments took. outcomes: what happened after as_of,
     indexed like the full slice; without it the board is empty. The ceiling is the R² of predictions for single customers,
     learned earlier: what a perfect split of the same knowledge could explain.
     """
     if outcomes is None:
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    published = fitted["full"]
     ceiling = prediction_ceiling(published.space_.predict(slices["full"].today), outcomes)
     judged = [o for o in outcomes if np.isfinite(ceiling.get(o, np.nan))] or list(outcomes)
     rows = []
-    for name, method in methods(settings, relevance, published).items():
+    for name, method in methods(settings, slices, fitted).items():
         timer = Timer()
         given = {OURS: published.labels_, MACRO: published.macro_[published.labels_]}
         fits = [given[name]] if name in given else [method.fit(slices["full"], settings.seed + i) for i in range(method.seeds)]

@@ -33,7 +33,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     features, nearest centre first, without UMAP; the fitted customers get the labels they have.
 
     Attributes: labels_, strengths_ (1 - distance to the own / to the next segment's nearest centre, 0 to 1), core_ (in a dense group of
-    that segment in at least half of the fits that drew the customer), persistence_, n_segments_, macro_ (macro-segment per segment),
+    that segment in at least half of the fits that drew the customer), persistence_, n_segments_, macro_ (macro-segment per segment), tree_ (of segments),
     rows_ (places of the customers that segments
     were found among), counts_ (what every number of segments knows and how much of it comes back), repairs_ (what was joined and why),
     knows_ (whether segments know more of outcomes than chance does), space_, matrix_.
@@ -194,14 +194,16 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         weights = np.bincount(segment_of, pool.weights)
         self.persistence_ = np.bincount(segment_of, pool.weights * pool.persistence) / weights
         self._dense_segments = [(rows, np.where(dense >= 0, segment_of[dense], -1)) for rows, dense in pool.fits]
-        self.macro_ = self._macro(np.bincount(labels, minlength=len(centres)))
+        self._group_macros(np.bincount(labels, minlength=len(centres)))
 
-    def _macro(self, sizes: np.ndarray) -> np.ndarray:
-        """One macro-segment for about four segments, at least two; micro strictly within macro."""
+    def _group_macros(self, sizes: np.ndarray) -> None:
+        """The tree over segments, and one macro-segment for about four segments, at least two; micro strictly within macro."""
         weights = np.bincount(self.centre_segment_, sizes)
         middle = np.zeros((self.n_segments_, self.centres_.shape[1]))
         np.add.at(middle, self.centre_segment_, self.centres_ * sizes[:, None])
-        return cluster.macro_groups(middle / weights[:, None], weights, macro_count(self.n_segments_))
+        middle /= weights[:, None]
+        self.tree_ = cluster.ward_tree(middle, weights)
+        self.macro_ = cluster.macro_groups(middle, weights, macro_count(self.n_segments_))
 
     def _assign(self, X: pd.DataFrame, rows: np.ndarray) -> None:
         """Labels and strengths of all customers; the sampled ones may be core."""
@@ -228,7 +230,7 @@ class _Knower:
 
     @functools.cached_property
     def _earlier(self) -> np.ndarray:
-        return self._space.earlier_coordinates(self._window, self._outcomes)
+        return self._space.crossed_coordinates(self._window, self._outcomes, self._window)[0]
 
     def knowledge(self, centres: np.ndarray) -> float:
         """Mean adjusted R² of the earlier window's outcomes; without a history the share of the space's variance."""

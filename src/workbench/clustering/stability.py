@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench.clustering.cluster import MOST, SHARE, Pool, cut_pool, pool_fits, ward_nodes
+from workbench.clustering.cluster import MOST, SHARE, Pool, cut_pool, pool_fits, unions, ward_tree
 from workbench.core.config import ClusteringSettings
 
 PASS, WATCH = 0.75, 0.5
@@ -52,8 +52,8 @@ def agreement(
         mine = labels[again.rows]
         found[place] = best_jaccard(mine, other, found.shape[1])
         if merged is not None and merged.any():
-            unions = ward_nodes(centres, np.bincount(other, minlength=k))[k:]
-            found[place, merged] = np.maximum(found[place], _union_jaccard(mine, other, found.shape[1], unions))[merged]
+            joined = unions(ward_tree(centres, np.bincount(other, minlength=k)))
+            found[place, merged] = np.maximum(found[place], _union_jaccard(mine, other, found.shape[1], joined))[merged]
     return found
 
 
@@ -62,9 +62,9 @@ def best_jaccard(labels: np.ndarray, again: np.ndarray, k: int) -> np.ndarray:
     return _jaccard(_overlap(labels, again, k)).max(axis=1)
 
 
-def _union_jaccard(labels: np.ndarray, again: np.ndarray, k: int, unions: list[list[int]]) -> np.ndarray:
+def _union_jaccard(labels: np.ndarray, again: np.ndarray, k: int, joined: list[list[int]]) -> np.ndarray:
     overlap = _overlap(labels, again, k)
-    return _jaccard(np.stack([overlap[:, union].sum(axis=1) for union in unions], axis=1), overlap.sum(axis=1)).max(axis=1)
+    return _jaccard(np.stack([overlap[:, union].sum(axis=1) for union in joined], axis=1), overlap.sum(axis=1)).max(axis=1)
 
 
 def _overlap(labels: np.ndarray, again: np.ndarray, k: int) -> np.ndarray:

@@ -354,6 +354,7 @@ class ClusteringSettings(Stage):
     min_samples: Count = Field(3, ge=1, description="HDBSCAN: higher calls more customers noise")
     tail_weight: float = Field(0.3, ge=0, le=2, description="weight of today's features beside the predicted outcomes")
     bootstraps: Count = Field(20, ge=2, le=200, description="refits on resampled customers for the stability certificate")
+    audiences: str = Field("configs/audiences.yaml", description="audiences made by hand, counted layer by layer; empty: none")
     sample_limit: Count = Field(20_000, ge=1000, description="customers that segments are found among; all others are assigned")
     seed: Count = Field(7, ge=0, description="makes the run repeatable")
 

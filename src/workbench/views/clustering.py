@@ -49,7 +49,8 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     mean = board[board.outcome == MEAN].set_index("method")
     wide = board[board.outcome != MEAN].pivot(index="outcome", columns="method", values="r2_adjusted")
     ours, rfm = mean.r2_adjusted[OURS], mean.r2_adjusted[RFM]
-    loses = [_words(o, names) for o in wide.index if wide.loc[o].drop(OURS).max() > wide.loc[o, OURS]]
+    others = wide.drop(columns=[OURS, AWARE])
+    loses = [_words(o, names) for o in wide.index if others.loc[o].max() > wide.loc[o, OURS] + 0.005]
     weak = (
         f"**Where it loses:** another method tells more about {_listed(loses)}."
         if loses
@@ -213,13 +214,12 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
     return axes
 
 
-def chart_tree(centres: pd.DataFrame, certificate: pd.DataFrame, macro: np.ndarray) -> Axes:
-    """Segments as leaves of their tree, labelled with size and verdict, branches of one macro-segment in one colour."""
+def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -> Axes:
+    """Segments as leaves of their tree (scipy's format), labelled with size and verdict, branches of one macro-segment in one colour."""
     import matplotlib.pyplot as plt
-    from scipy.cluster.hierarchy import dendrogram, linkage
+    from scipy.cluster.hierarchy import dendrogram
 
     labels = [f"{r.segment_id} · {r.size:,} customers · {r.verdict}" for r in certificate.itertuples(index=False)]
-    tree = linkage(centres.drop(columns="segment_id").to_numpy(), "ward")
     _, axes = plt.subplots(figsize=(8, 0.27 * len(labels) + 1.2))
     colours = segment_colours(list(range(macro.max() + 1)))
     members = {i: {int(m)} for i, m in enumerate(macro)}
@@ -231,7 +231,7 @@ def chart_tree(centres: pd.DataFrame, certificate: pd.DataFrame, macro: np.ndarr
     )  # fmt: skip
     for text, leaf in zip(axes.get_yticklabels(), drawn["leaves"], strict=True):
         text.set_color(VERDICT_COLOURS[certificate.verdict.iloc[leaf]])
-    axes.set(xlabel="distance in the space (Ward)", title=f"{len(labels)} segments in {macro.max() + 1} macro-segments")
+    axes.set(xlabel="how far apart in the space (Ward)", title=f"{len(labels)} segments in {macro.max() + 1} macro-segments")
     axes.spines["left"].set_visible(False)
     return axes
 
@@ -283,3 +283,88 @@ def _words(outcome: str, names: Mapping[str, str]) -> str:
 
 def _listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def say_rules(rules: pd.DataFrame) -> str:
+    """How well short rules stand in for segments, weakest first."""
+    worst = rules.sort_values("unseen_precision").iloc[0]
+    return (
+        f"**The weakest rule is right for {worst.unseen_precision:.0%}** of the unseen customers that it picks (segment {worst.segment_id}). On average "
+        f"{rules.unseen_precision.mean():.0%} of those picked are of the segment, and {rules.unseen_recall.mean():.0%} of a segment are picked. "
+        "A rule is for systems that cannot be given a list; where they can, give them the list."
+    )
+
+
+def say_lineage(lineage: pd.DataFrame, earlier: str | None) -> str:
+    """What became of the segments since the last run."""
+    if earlier is None:
+        return "**No earlier run of this company:** every segment is new, nothing can be said of change between runs."
+    counts = lineage.change.value_counts()
+    told = _listed([f"{counts[c]} {c}" for c in ("continued", "split", "merged", "born", "gone") if c in counts])
+    kept = lineage[lineage.change == "continued"]
+    share = f" A continued segment shares {kept.jaccard.mean():.0%} of its customers with what it was." if len(kept) else ""
+    return f"Since run {plain(earlier)}: {told}.{share}"
+
+
+def say_movement(net: tuple[float, float, float] | None, observed: float) -> str:
+    """How many customers changed segments beyond chance."""
+    if net is None:
+        return "**Movement cannot be told from chance:** half of the weeks gives no segments here."
+    if net[1] <= 0:
+        return (
+            f"**No movement beyond chance:** {observed:.0%} of the customers stand in another segment than one horizon ago, but so many would with nothing "
+            f"changed (net {net[0]:.1%}, 95 % interval {net[1]:.1%} to {net[2]:.1%})."
+        )
+    return (
+        f"**{net[0]:.1%} of the customers moved beyond chance** (95 % interval {net[1]:.1%} to {net[2]:.1%}); {observed:.0%} stand in another segment than "
+        "one horizon ago, most of them because behaviour wobbles."
+    )
+
+
+def say_candidates(candidates: pd.DataFrame) -> str:
+    """Whether a group among badly fitting customers is worth a look."""
+    steady = candidates[candidates.stability >= 0.5] if len(candidates) else candidates
+    if not len(steady):
+        return "**No new segment in sight:** customers that fit badly form no group that comes back."
+    best = steady.iloc[0]
+    return (
+        f"{len(steady)} group{'s' if len(steady) > 1 else ''} of badly fitting customers come{'' if len(steady) > 1 else 's'} back; the most promising has "
+        f"{best.customers:.0f} customers, most of them now in segment {best.mostly_from:.0f} (stability {best.stability:.2f})."
+    )
+
+
+def say_left_out(names: list[str]) -> str:
+    """Audiences that ask for what the sources do not carry."""
+    return (
+        f"Left out, for columns that these sources do not carry: {_listed([plain(n) for n in names])}."
+        if names
+        else "Every audience of the file can be counted."
+    )
+
+
+def chart_migration(migration: pd.DataFrame) -> Axes:
+    """Net moves between segments as a heat map: rows are left, columns joined; what chance alone moves is taken off."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    k = int(max(migration.from_segment.max(), migration.to_segment.max())) + 1
+    wide = (
+        migration.pivot(index="from_segment", columns="to_segment", values="net_share")
+        .reindex(index=range(k), columns=range(k))
+        .fillna(0.0)
+    )
+    np.fill_diagonal(values := wide.to_numpy(copy=True), np.nan)
+    _, axes = plt.subplots(figsize=(8, 6.4))
+    limit = max(float(np.nanmax(np.abs(values))) * 100, 0.1)
+    sns.heatmap(
+        values * 100,
+        cmap="vlag",
+        center=0,
+        vmin=-limit,
+        vmax=limit,
+        ax=axes,
+        square=True,
+        cbar_kws={"label": "% of customers, net of chance"},
+    )
+    axes.set(xlabel="segment today", ylabel="segment one horizon ago", title="Moves between segments beyond what chance moves")
+    return axes

@@ -1,0 +1,105 @@
+"""Hand-made audiences: layers of conditions from broad to narrow, with what each layer leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from workbench.core.config import Strict, read_yaml_model
+from workbench.core.errors import InputError, did_you_mean
+
+TESTS = {
+    "is": lambda column, value: column.astype("str").str.lower() == str(value).lower(),
+    "is_not": lambda column, value: column.notna() & (column.astype("str").str.lower() != str(value).lower()),
+    "at_least": lambda column, value: pd.to_numeric(column, errors="coerce") >= float(value),
+    "at_most": lambda column, value: pd.to_numeric(column, errors="coerce") <= float(value),
+}
+
+
+class Layer(Strict):
+    """One condition on a feature or an attribute of customers; a missing value never fulfils it."""
+
+    column: str = Field(description="a feature, or an attribute of customers such as industry")
+    test: Literal["is", "is_not", "at_least", "at_most", "top_share"] = Field(
+        description="top_share: among the highest share (0 to 1) of all customers with a value"
+    )
+    value: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _number_where_one_is_needed(self) -> Layer:
+        if self.test not in ("is", "is_not"):
+            try:
+                number = float(self.value)
+            except ValueError:
+                raise ValueError(f"test {self.test} needs a number as value") from None
+            if self.test == "top_share" and not 0 < number <= 1:
+                raise ValueError("test top_share needs a value above 0 and at most 1")
+        return self
+
+    def holds(self, column: pd.Series) -> pd.Series:
+        """-> yes or no per customer."""
+        if self.test == "top_share":
+            numbers = pd.to_numeric(column, errors="coerce")
+            return numbers >= numbers.quantile(1 - float(self.value))
+        return TESTS[self.test](column, self.value) & column.notna()
+
+
+class Audience(Strict):
+    """Layers in order, each within the one before."""
+
+    description: str = Field(min_length=3)
+    layers: tuple[Layer, ...] = Field(min_length=1)
+
+
+class Audiences(Strict):
+    """A file of hand-made audiences."""
+
+    audiences: Mapping[str, Audience]
+
+
+def read_audiences(path: str) -> Audiences:
+    """A YAML file -> Audiences; raises ParameterError naming every fault."""
+    return read_yaml_model(Audiences, path)
+
+
+def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
+    """Customers with features and attributes, indexed by customer_id -> funnel (layer, condition, customers, share) and who is left.
+
+    The first row is everybody. Raises InputError for a column that is not there.
+    """
+    inside = pd.Series(True, customers.index)
+    rows = [(0, "all customers", len(customers), 1.0)]
+    for number, layer in enumerate(audience.layers, 1):
+        if layer.column not in customers:
+            raise InputError(
+                f'Audience layer {number}: there is no feature or attribute "{layer.column}".{did_you_mean(layer.column, customers.columns)}',
+                "Without it nobody could be chosen.",
+                "name a column of features or customers",
+            )
+        inside &= layer.holds(customers[layer.column])
+        told = f"{layer.column} {layer.test.replace('_', ' ')} {layer.value}"
+        rows.append((number, told, int(inside.sum()), float(inside.mean()) if len(customers) else 0.0))
+    return pd.DataFrame(rows, columns=["layer", "condition", "customers", "share"]), customers.index[inside]
+
+
+def build_funnels(path: str, customers: pd.DataFrame) -> pd.DataFrame:
+    """Every audience of a file whose columns the customers have -> audience, layer, condition, customers, share.
+
+    Audiences that ask for what these sources do not carry are left out: see `left_out`.
+    """
+    usable = {n: a for n, a in read_audiences(path).audiences.items() if _carried(a, customers)}
+    funnels = [build_funnel(audience, customers)[0].assign(audience=name) for name, audience in usable.items()]
+    columns = ["audience", "layer", "condition", "customers", "share"]
+    return pd.concat(funnels)[columns].reset_index(drop=True) if funnels else pd.DataFrame(columns=columns)
+
+
+def left_out(path: str, customers: pd.DataFrame) -> list[str]:
+    """Names of audiences that ask for columns that the customers do not have."""
+    return [name for name, audience in read_audiences(path).audiences.items() if not _carried(audience, customers)]
+
+
+def _carried(audience: Audience, customers: pd.DataFrame) -> bool:
+    return all(layer.column in customers for layer in audience.layers)

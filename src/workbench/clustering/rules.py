@@ -1,0 +1,149 @@
+"""Segments as rules that any CRM can apply: one short tree per segment, told in words and as SQL over `features`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
+
+DEPTH = 4
+MOST_PATHS = 3
+FOLDS = 5
+MIN_LEAF = 0.002  # of the customers
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A bound of one feature: above (or, with `below`, not above) `bound`; `missing`: customers without a value are meant too."""
+
+    feature: str
+    below: bool
+    bound: float
+    missing: bool
+
+    def holds(self, features: pd.DataFrame) -> np.ndarray:
+        """-> yes or no per customer."""
+        values = features[self.feature].to_numpy(float)
+        with np.errstate(invalid="ignore"):
+            inside = values <= self.bound if self.below else values > self.bound
+        return np.where(np.isnan(values), self.missing, inside)
+
+    @property
+    def sql(self) -> str:
+        """The condition over a table with a column per feature."""
+        name = '"' + self.feature.replace('"', '""') + '"'
+        bare = f"{name} {'<=' if self.below else '>'} {self.bound!r}"
+        return f"({bare} OR {name} IS NULL)" if self.missing else bare
+
+    def words(self, noun: str) -> str:
+        """The condition for readers."""
+        return f"{noun} {'at most' if self.below else 'above'} {self.bound:,.6g}{' (or unknown)' if self.missing else ''}"
+
+
+def build_rules(features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """-> rules: segment_id, rule, sql, conditions, customers, precision, recall, unseen_precision, unseen_recall; a row per segment.
+
+    features: one row per customer (missing values stay missing). rule: words; sql: a WHERE clause over `features`; conditions: the same
+    as JSON. precision: share of the customers that the rule picks who are of the segment; recall: share of the segment that it picks;
+    unseen_…: the same for customers that the rule was not drawn from (5 folds). A segment that no rule describes is picked by none.
+    """
+    nouns = catalog.set_index("feature").noun.where(lambda n: n != "", catalog.set_index("feature").definition)
+    fold = np.random.default_rng(seed).integers(0, FOLDS, len(features))
+    rows = []
+    for segment in range(labels.max() + 1):
+        member = labels == segment
+        paths = _paths(features, member, seed)
+        picked, unseen = matches(features, paths), np.zeros(len(features), bool)
+        for part in range(FOLDS):
+            mine = fold == part
+            unseen[mine] = matches(features[mine], _paths(features[~mine], member[~mine], seed))
+        rows.append(
+            {
+                "segment_id": segment, "rule": _in_words(paths, nouns), "sql": where_clause(paths), "conditions": _as_json(paths),
+                "customers": int(picked.sum()), **_quality(picked, member, ""), **_quality(unseen, member, "unseen_"),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def matches(features: pd.DataFrame, paths: list[list[Condition]]) -> np.ndarray:
+    """Whether a customer fulfils every condition of any path."""
+    found = np.zeros(len(features), bool)
+    for path in paths:
+        inside = np.ones(len(features), bool)
+        for condition in path:
+            inside &= condition.holds(features)
+        found |= inside
+    return found
+
+
+def where_clause(paths: list[list[Condition]]) -> str:
+    """Paths -> SQL that a WHERE takes; FALSE without any."""
+    return " OR ".join("(" + " AND ".join(c.sql for c in path) + ")" for path in paths) or "FALSE"
+
+
+def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[Condition]]:
+    """The paths to at most three leaves of a tree of limited depth whose union has the best F1, as conditions with readable bounds."""
+    if member.sum() < 2 or member.all():
+        return []
+    leaf = max(2, round(MIN_LEAF * len(features)))
+    tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, class_weight="balanced", random_state=seed)
+    tree.fit(features.to_numpy(float), member)
+    leaves = sorted(_leaves(tree.tree_, 0, [], list(features)), key=lambda leaf: -leaf[0])
+    best, best_f1, chosen = [], 0.0, []
+    for _, path in leaves[:MOST_PATHS]:
+        chosen = [*chosen, _merged(path)]
+        quality = _quality(matches(features, chosen), member, "")
+        f1 = 2 * quality["precision"] * quality["recall"] / max(quality["precision"] + quality["recall"], 1e-12)
+        if f1 > best_f1:
+            best, best_f1 = chosen, f1
+    return best
+
+
+def _leaves(tree: object, node: int, path: list[Condition], names: list[str]) -> list[tuple[float, list[Condition]]]:
+    """Every leaf as (weighted share of members times members reached, path)."""
+    if tree.children_left[node] < 0:
+        share = tree.value[node][0]
+        return [(float(share[-1] / share.sum()) * float(share[-1] * tree.weighted_n_node_samples[node]), path)]
+    feature, bound = names[tree.feature[node]], readable(tree.threshold[node])
+    missing_left = bool(tree.missing_go_to_left[node])
+    left = Condition(feature, True, bound, missing_left)
+    right = Condition(feature, False, bound, not missing_left)
+    return [
+        *_leaves(tree, tree.children_left[node], [*path, left], names),
+        *_leaves(tree, tree.children_right[node], [*path, right], names),
+    ]
+
+
+def readable(bound: float) -> float:
+    """A bound rounded to three digits: the rule is judged as it is told."""
+    return float(f"{bound:.3g}")
+
+
+def _merged(path: list[Condition]) -> list[Condition]:
+    """One condition per feature and side: the tighter of two bounds; unknown values count only where all say so."""
+    kept: dict[tuple[str, bool], Condition] = {}
+    for c in path:
+        known = kept.get((c.feature, c.below))
+        if known is not None:
+            bound = min(known.bound, c.bound) if c.below else max(known.bound, c.bound)
+            c = Condition(c.feature, c.below, bound, known.missing and c.missing)
+        kept[c.feature, c.below] = c
+    return list(kept.values())
+
+
+def _quality(picked: np.ndarray, member: np.ndarray, prefix: str) -> dict[str, float]:
+    both = float((picked & member).sum())
+    return {f"{prefix}precision": both / max(picked.sum(), 1), f"{prefix}recall": both / max(member.sum(), 1)}
+
+
+def _in_words(paths: list[list[Condition]], nouns: pd.Series) -> str:
+    told = [" and ".join(c.words(str(nouns[c.feature])) for c in path) for path in paths]
+    return "; or ".join(told) or "no short rule describes this segment"
+
+
+def _as_json(paths: list[list[Condition]]) -> str:
+    return json.dumps([[{"feature": c.feature, "at_most" if c.below else "above": c.bound, "or_unknown": c.missing} for c in path] for path in paths])  # fmt: skip

@@ -1,0 +1,202 @@
+"""Segments keep their identity from run to run; states follow rules; movement is told apart from chance."""
+
+import datetime as dt
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulator import planted_company
+
+from workbench.clustering import lineage, scoreboard
+from workbench.clustering.segmenter import Segmenter
+from workbench.core.config import ClusteringSettings
+from workbench.core.contracts import check_frame
+
+SETTINGS = ClusteringSettings()
+AS_OF = dt.date(2024, 1, 1)
+
+
+def members(**segments):
+    """0=10, 1=5 … -> customers c000 …, in segments of those sizes, named."""
+    labels = np.repeat([int(name.removeprefix("s")) for name in segments], list(segments.values()))
+    return named(labels, np.arange(len(labels)))
+
+
+def named(labels, customers):
+    frame = pd.DataFrame({"customer_id": [f"c{i:05d}" for i in customers], "segment_id": labels})
+    return frame.assign(segment_name="name " + frame.segment_id.astype("str"))
+
+
+def changes(table):
+    return {(r.segment_id, r.previous_id): r.change for r in table.itertuples()}
+
+
+def test_the_same_segments_under_other_numbers_are_continued():
+    before, now = members(s0=30, s1=20, s2=10), members(s2=30, s0=20, s1=10)
+    table = lineage.match_segments(now, before)
+    check_frame("lineage", table)
+    assert changes(table) == {(0, 1): "continued", (1, 2): "continued", (2, 0): "continued"}
+    assert table.jaccard.to_list() == [1, 1, 1]
+    assert table.set_index("segment_id").previous_name.to_dict() == {0: "name 1", 1: "name 2", 2: "name 0"}
+
+
+def test_split_merged_born_and_gone():
+    before = named([0] * 30 + [1] * 20 + [2] * 12 + [3] * 9, range(71))
+    # 0 splits into 0 (20) and 1 (10); 1 takes up 2 and lives on as 2; 3 has left; 4 holds newcomers.
+    now = named([0] * 20 + [1] * 10 + [2] * 32 + [4] * 15, [*range(62), *range(100, 115)])
+    table = lineage.match_segments(now, before)
+    assert changes(table) == {
+        (0, 0): "continued",
+        (1, 0): "split",
+        (2, 1): "continued",
+        (4, -1): "born",
+        (2, 2): "merged",
+        (-1, 3): "gone",
+    }
+    check_frame("lineage", table)
+
+
+def test_a_first_run_is_all_born():
+    assert set(lineage.first_lineage(members(s0=3, s1=2)).change) == {"born"}
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 6))
+def test_every_segment_of_either_run_stands_in_the_lineage(seed, k, k_before):
+    generator = np.random.default_rng(seed)
+    now = named(generator.integers(0, k, 40), range(40))
+    before = named(generator.integers(0, k_before, 40), range(20, 60))
+    table = lineage.match_segments(now, before)
+    check_frame("lineage", table)
+    assert set(table.segment_id) - {-1} == set(now.segment_id)
+    assert set(table.previous_id) - {-1} == set(before.segment_id) or set(table.previous_id) - {-1} <= set(before.segment_id)
+    assert set(before.segment_id) <= set(table.previous_id)
+    assert not table[table.change == "continued"].duplicated("previous_id").any()
+
+
+@functools.cache
+def planted(seed=0, movers=0.0):
+    company = planted_company(12, 60, seed, movers=movers)
+    return company, scoreboard.fit_slice(company.slices["full"], SETTINGS, company.relevance)
+
+
+def test_without_one_per_cent_of_the_customers_nearly_everybody_keeps_the_segment():
+    company, found = planted()
+    part = company.slices["full"]
+    stay = np.random.default_rng(1).random(len(part.today)) >= 0.01
+    again = Segmenter().fit(
+        part.today[stay], earlier=part.earlier[stay], outcomes=part.earlier_outcomes[stay], relevance=company.relevance
+    )
+    before = named(found.labels_, range(len(stay)))
+    now = named(again.labels_, np.flatnonzero(stay))
+    table = lineage.match_segments(now, before).query("change == 'continued'").set_index("segment_id").previous_id
+    kept = (table.reindex(again.labels_).to_numpy() == found.labels_[stay]).mean()
+    assert kept >= 0.95
+
+
+def test_a_planted_new_group_is_born():
+    company, found = planted()
+    part, newcomers = company.slices["full"], np.flatnonzero(company.groups == 5)
+    stay = np.setdiff1d(np.arange(len(company.groups)), newcomers)
+    earlier_run = Segmenter().fit(
+        part.today.iloc[stay],
+        earlier=part.earlier.iloc[stay],
+        outcomes=part.earlier_outcomes.iloc[stay],
+        relevance=company.relevance,
+    )
+    table = lineage.match_segments(named(found.labels_, range(len(company.groups))), named(earlier_run.labels_, stay))
+    born = table.segment_id[table.change == "born"].to_list()
+    assert len(born) == 1
+    assert (company.groups[found.labels_ == born[0]] == 5).mean() > 0.9
+
+
+# -- states ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "verdicts, states",
+    [
+        (["pass"] * 4, ["proposed", "pilot", "active", "active"]),
+        (["watch", "pass", "watch", "pass"], ["proposed", "pilot", "pilot", "active"]),
+        (["pass", "pass", "pass", "watch", "pass"], ["proposed", "pilot", "active", "watch", "active"]),
+        (["pass", "pass", "pass", "fail", "fail", "pass"], ["proposed", "pilot", "active", "watch", "sunset", "sunset"]),
+        (["fail", "pass", "fail", "watch"], ["proposed", "pilot", "pilot", "pilot"]),
+    ],
+)
+def test_states_follow_the_verdicts(verdicts, states):
+    registry, seen = None, []
+    for month, verdict in enumerate(verdicts):
+        now = members(s0=5)
+        table = lineage.match_segments(now, now) if month else lineage.first_lineage(now)
+        certificate = pd.DataFrame({"segment_id": [0], "verdict": [verdict], "stability": [0.7]})
+        registry = lineage.build_registry(table, certificate, AS_OF + dt.timedelta(days=30 * month), registry)
+        check_frame("registry", registry)
+        seen.append(registry.state.iloc[0])
+    assert seen == states
+    assert registry.key.to_list() == ["s0001"]
+    assert registry.since.to_list() == ["2024-01-01"]
+
+
+def test_what_is_gone_is_put_down_and_what_is_born_gets_a_new_key():
+    certificate = pd.DataFrame({"segment_id": [0, 1], "verdict": ["pass", "watch"], "stability": [0.9, 0.6]})
+    first = lineage.build_registry(lineage.first_lineage(members(s0=5, s1=4)), certificate, AS_OF)
+    now = named([0] * 5 + [1] * 6, [*range(5), *range(50, 56)])
+    later = lineage.build_registry(lineage.match_segments(now, members(s0=5, s1=4)), certificate, dt.date(2024, 2, 1), first)
+    assert later.key.to_list() == ["s0001", "s0002", "s0003"]
+    assert later.state.to_list() == ["pilot", "sunset", "proposed"]
+    assert later.segment_id.to_list() == [0, -1, 1]
+    assert later.evidence[1] == "not found again as of 2024-02-01"
+
+
+def test_a_segment_that_never_passes_expires():
+    certificate = pd.DataFrame({"segment_id": [0], "verdict": ["watch"], "stability": [0.6]})
+    now = members(s0=5)
+    first = lineage.build_registry(lineage.first_lineage(now), certificate, AS_OF)
+    assert first.expires.to_list() == ["2024-12-31"]
+    later = lineage.build_registry(lineage.match_segments(now, now), certificate, dt.date(2025, 1, 2), first)
+    assert later.state.to_list() == ["sunset"]
+
+
+# -- who moved ---------------------------------------------------------------------------------------------------------------
+
+
+def moves(seed, movers):
+    company, found = planted(seed, movers)
+    halves = scoreboard.fit_halves(company.slices, SETTINGS, company.relevance, found.n_segments_)
+    part, parts = company.slices["full"], {half: company.slices[half].today for half in ("odd", "even")}
+    return lineage.observe_moves(found, part.earlier, part.earlier_outcomes, part.today, halves, parts)
+
+
+def test_a_stationary_population_does_not_move_beyond_chance():
+    before, now, placebo = moves(0, 0.0)
+    net, low, high = lineage.net_movement(before, now, placebo)
+    assert low <= 0 <= high, f"net movement {net:.3f} ({low:.3f} to {high:.3f})"
+    table = lineage.migration_table(before, now, placebo)
+    check_frame("migration", table)
+    assert table.share.sum() == pytest.approx(1)
+    assert table.placebo_share.sum() == pytest.approx(1)
+    sizes = np.bincount(now)
+    assert np.abs(lineage.forecast_sizes(table, sizes) - sizes).max() < 0.05 * sizes.sum()
+
+
+def test_ten_per_cent_planted_movers_are_found():
+    before, now, placebo = moves(1, 0.1)
+    net, _, _ = lineage.net_movement(before, now, placebo)
+    assert 0.08 <= net <= 0.12, net
+
+
+def test_forecast_by_hand():
+    table = pd.DataFrame(
+        {
+            "from_segment": [0, 0, 1],
+            "to_segment": [0, 1, 1],
+            "share": [0.4, 0.1, 0.5],
+            "placebo_share": [0.5, 0, 0.5],
+            "net_share": [-0.1, 0.1, 0],
+        }
+    )
+    # A fifth of segment 0 goes on to 1.
+    assert lineage.forecast_sizes(table, np.array([50.0, 50.0])) == pytest.approx([40, 60])
+    assert lineage.forecast_sizes(table, np.array([50.0, 50.0]), 2) == pytest.approx([32, 68])

@@ -1,0 +1,142 @@
+"""Rules pick whom they say, in SQL as in pandas; audiences narrow layer by layer."""
+
+import functools
+import json
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from simulator import planted_company
+
+from workbench.clustering import audiences, rules, scoreboard
+from workbench.core.config import ClusteringSettings
+from workbench.core.contracts import check_frame
+from workbench.core.errors import InputError, ParameterError
+
+
+@functools.cache
+def ruled():
+    company = planted_company(12, 60, 0)
+    part = company.slices["full"]
+    labels = scoreboard.fit_slice(part, ClusteringSettings(), company.relevance).labels_
+    features = part.today.copy()
+    features.iloc[::50, 2] = np.nan
+    catalog = pd.DataFrame({"feature": list(features), "noun": "", "definition": [f"words for {name}" for name in features]})
+    return features, labels, rules.build_rules(features, labels, catalog, 7)
+
+
+def test_rules_describe_planted_groups_and_hold_for_customers_they_were_not_drawn_from():
+    _, labels, table = ruled()
+    check_frame("rules", table)
+    assert table.segment_id.to_list() == list(range(labels.max() + 1))
+    assert table.precision.mean() > 0.8
+    assert table.recall.mean() > 0.8
+    assert table.unseen_precision.mean() > 0.7
+    assert table.rule.str.startswith("words for ").all()
+    assert not table.rule.str.contains("_").any() or table.rule.str.contains("words for").all()
+
+
+def test_replayed_on_duckdb_a_rule_has_the_stated_precision_and_recall():
+    features, labels, table = ruled()
+    frame = features.reset_index().assign(segment=labels)
+    con = duckdb.connect()
+    con.register("features", frame)
+    for row in table.itertuples():
+        picked = con.sql(f"SELECT segment FROM features WHERE {row.sql}").df().segment
+        assert len(picked) == row.customers
+        assert (picked == row.segment_id).mean() == pytest.approx(row.precision)
+        assert (picked == row.segment_id).sum() / (labels == row.segment_id).sum() == pytest.approx(row.recall)
+
+
+def test_conditions_as_json_say_the_same():
+    features, _, table = ruled()
+    for row in table.itertuples():
+        picked = np.zeros(len(features), bool)
+        for path in json.loads(row.conditions):
+            inside = np.ones(len(features), bool)
+            for c in path:
+                values = features[c["feature"]]
+                holds = values <= c["at_most"] if "at_most" in c else values > c["above"]
+                inside &= holds.where(values.notna(), c["or_unknown"]).to_numpy(bool)
+            picked |= inside
+        assert picked.sum() == row.customers
+
+
+def test_odd_names_of_features_are_quoted():
+    condition = rules.Condition('a"; DROP TABLE t; --', True, 1.5, True)
+    con = duckdb.connect()
+    con.register("features", pd.DataFrame({'a"; DROP TABLE t; --': [1.0, 2.0, None]}))
+    assert len(con.sql(f"SELECT * FROM features WHERE {condition.sql}").df()) == 2
+
+
+def test_noise_is_described_by_rules_that_do_not_hold():
+    generator = np.random.default_rng(0)
+    features = pd.DataFrame(generator.normal(size=(400, 5))).add_prefix("f")
+    catalog = pd.DataFrame({"feature": list(features), "noun": "thing", "definition": "thing"})
+    table = rules.build_rules(features, generator.integers(0, 10, 400), catalog, 7)
+    assert table.unseen_precision.mean() < 0.15 < table.precision.mean()
+
+
+# -- audiences ---------------------------------------------------------------------------------------------------------------
+
+# A shop's sneakers for those who like a certain comic: broad to narrow, counted by hand.
+SHOP = pd.DataFrame(
+    {
+        "country": ["JP", "JP", "JP", "US", "JP", None, "JP", "JP"],
+        "interest": ["anime", "Anime", "golf", "anime", "anime", "anime", None, "anime"],
+        "sneaker_orders": [3, 0, 5, 4, 2, 9, 7, 1],
+        "spend": [100.0, 500, 90, 80, 70, 60, 50, 400],
+    },
+    index=pd.Index([f"c{i}" for i in range(8)], name="customer_id"),
+)
+
+
+def audience(*layers):
+    return audiences.Audience(
+        description="as told", layers=tuple(audiences.Layer(column=c, test=t, value=v) for c, t, v in layers)
+    )
+
+
+def test_a_funnel_counts_what_each_layer_leaves():
+    layers = [("country", "is", "jp"), ("interest", "is", "anime"), ("sneaker_orders", "at_least", "2")]
+    table, left = audiences.build_funnel(audience(*layers), SHOP)
+    assert table.customers.to_list() == [8, 6, 4, 2]
+    assert table.layer.to_list() == [0, 1, 2, 3]
+    assert left.to_list() == ["c0", "c4"]
+
+
+@pytest.mark.parametrize(
+    "layer, who",
+    [
+        (("country", "is_not", "JP"), ["c3"]),
+        (("sneaker_orders", "at_most", "1"), ["c1", "c7"]),
+        (("spend", "top_share", "0.25"), ["c1", "c7"]),
+    ],
+)
+def test_tests_of_a_layer(layer, who):
+    assert audiences.build_funnel(audience(layer), SHOP)[1].to_list() == who
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest():
+    with pytest.raises(InputError, match='no feature or attribute "countri".*Did you mean "country"'):
+        audiences.build_funnel(audience(("countri", "is", "JP")), SHOP)
+
+
+def test_the_audiences_that_come_with_the_project(tmp_path):
+    told = audiences.read_audiences("configs/audiences.yaml")
+    assert len(told.audiences) >= 5
+    accounts = pd.DataFrame(
+        {
+            "industry": ["software", "software", "retail"], "headcount_growth": [0.3, 0.0, 0.5], "api_call_count": [5.0, 9, 9],
+            "headcount": [300.0, 100, 900], "people_count": [6.0, 7, 2], "net_revenue": [10.0, 20, 30], "feature_use_count": [0.0, 1, 99],
+        }
+    )  # fmt: skip
+    funnels = audiences.build_funnels("configs/audiences.yaml", accounts)
+    last = funnels.groupby("audience").customers.last()
+    assert last.to_dict() == {"growing_software_houses": 1, "wide_committees": 1, "idle_seats": 1}
+    assert audiences.left_out("configs/audiences.yaml", accounts) == ["weekend_savers", "quiet_big_spenders"]
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("audiences:\n  a: {description: one two, layers: [{column: x, test: at_least, value: many}]}\n")
+    with pytest.raises(ParameterError, match="needs a number"):
+        audiences.read_audiences(str(broken))
