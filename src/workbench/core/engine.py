@@ -380,7 +380,7 @@ def read_parquet(con: ibis.BaseBackend, path: Path) -> ir.Table:
 
 def write_parquet(con: ibis.BaseBackend, table: ir.Table, path: Path) -> None:
     """An expression of the embedded engine -> one Parquet file, rows in the expression's order, whole or not at all."""
-    atomic_write(path, lambda p: con.to_parquet(table, str(p)))
+    atomic_write(path, lambda p: con.to_parquet(table, str(p), string_dictionary_page_size_limit=LARGEST_DICTIONARY))
 
 
 def as_table(con: ibis.BaseBackend, arrow: pa.Table, name: str) -> ir.Table:
@@ -569,7 +569,8 @@ def read_parquet_files(con: ibis.BaseBackend, name: str, files: Sequence[tuple[P
     return con.table(view)
 
 
-_PARQUET = "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, STRING_DICTIONARY_PAGE_SIZE_LIMIT 100000)"
+LARGEST_DICTIONARY = 100_000  # bytes; looking for repeats among texts that hardly repeat takes longer than writing them
+_PARQUET = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, STRING_DICTIONARY_PAGE_SIZE_LIMIT {LARGEST_DICTIONARY})"
 
 
 def _quoted(text: Path | str) -> str:
