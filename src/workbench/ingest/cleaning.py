@@ -14,7 +14,7 @@ from workbench.core.config import Config, Events, TypeColumn
 from workbench.ingest import values
 from workbench.ingest.quarantine import count_rows
 from workbench.ingest.settle import LOG, Settled
-from workbench.ingest.sources import SourceTable
+from workbench.ingest.sources import SourceTable, picks_rows
 
 HUGE = 1_000_000_000  # an amount above it is told
 WORDS = 10  # event words listed per source
@@ -84,14 +84,10 @@ def _is_used(opened: SourceTable, declared: Events) -> ir.BooleanValue:
     return used
 
 
-def _chooses(declared: Events) -> bool:
-    return bool(declared.where or isinstance(declared.type, TypeColumn))
-
-
 def _unused_rows(opened: SourceTable) -> int:
     """Rows that no declaration of events uses, in a source that has some and picks rows in each."""
     declared = opened.source.events
-    if not declared or not all(_chooses(events) for events in declared):
+    if not declared or not all(picks_rows(events) for events in declared):
         return 0
     used = _is_used(opened, declared[0])
     for events in declared[1:]:
@@ -104,7 +100,7 @@ def _left_out(sources: Mapping[str, SourceTable]) -> pd.DataFrame:
     found = []
     for name, opened in sources.items():
         for declared in opened.source.events:
-            if not _chooses(declared):
+            if not picks_rows(declared):
                 continue
             column = declared.type.column if isinstance(declared.type, TypeColumn) else declared.where.column
             left = opened.table.filter(~_is_used(opened, declared))

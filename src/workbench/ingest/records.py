@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 
@@ -12,7 +11,7 @@ import pandas as pd
 
 from workbench.core import engine
 from workbench.core.config import IDENTIFIERS, PERSONAL, Config, Source
-from workbench.ingest.sources import PERSON_KINDS, SourceTable
+from workbench.ingest.sources import PERSON_KINDS, SourceTable, picks_rows
 from workbench.ingest.standardize import split_full_name, standardize
 from workbench.ingest.values import created_moment, event_moment
 
@@ -35,7 +34,7 @@ HOUSE_NUMBER = r"(?:^|\s)(\d+\w?)(?=\s|$)"
 
 def pseudonym(key: bytes, text: str) -> str:
     """Keyed, stable, irreversible without the key: the first 16 hex digits of HMAC-SHA256."""
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:16]
+    return hmac.digest(key, text.encode(), "sha256").hex()[:16]
 
 
 def record_column(source: Source) -> str | None:
@@ -96,8 +95,12 @@ def _identifying(table: ir.Table, record_id: str, named: Mapping[str, str], **mo
 def _seen_in_events(opened: SourceTable, named: Mapping[str, str], events: ir.Table) -> pd.DataFrame | None:
     """The same where the record number is the only identifier; None where a record has no event with a time."""
     column = opened.source.record_id
+    mine = events.filter(events.source == opened.name, events.raw_id.notnull())
+    mine = mine.group_by("raw_id").agg(seen_at=mine.occurred_at.min())
+    if set(named) <= set(CODES) and not all(picks_rows(declared) for declared in opened.source.events):
+        frame = engine.fetch(mine)  # every row is an event, and a code is spelled as the record number is
+        return None if frame.seen_at.isna().any() else frame.assign(**dict.fromkeys(named, frame.raw_id))
     numbers = opened.table.select(column).distinct()
-    mine = events.filter(events.source == opened.name).group_by("raw_id").agg(seen_at=lambda t: t.occurred_at.min())
     frame = engine.fetch(_identifying(numbers, column, named).distinct().left_join(mine, "raw_id").drop("raw_id_right"))
     return None if frame.seen_at.isna().any() else frame
 

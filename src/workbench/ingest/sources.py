@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from workbench.core import engine
-from workbench.core.config import ChannelColumn, Config, Source, TypeColumn
+from workbench.core.config import ChannelColumn, Config, Events, Source, TypeColumn
 from workbench.core.errors import InputError, ParameterError
 from workbench.core.files import disk_fault, sha256
 from workbench.core.inputs import find_files, shown
@@ -263,6 +263,11 @@ def _columns_of(key: str, value: Any) -> list[str]:
     if isinstance(value, (TypeColumn, ChannelColumn)) or hasattr(value, "column"):
         return [value.column]
     return list(value) if isinstance(value, tuple) else [value]
+
+
+def picks_rows(declared: Events) -> bool:
+    """Whether a declaration of events takes only some rows of its source."""
+    return bool(declared.where or isinstance(declared.type, TypeColumn))
 
 
 def describe_sources(sources: Mapping[str, SourceTable]) -> Any:

@@ -81,11 +81,11 @@ def _check_decimal_marks(opened: SourceTable, column: str) -> None:
 def check_as_of(events: ir.Table, config: Config) -> None:
     """Raise InputError where the events of all sources together are none, or none before as_of."""
     timed = events.filter(events.occurred_at.notnull(), events.reason.isnull() | (events.reason == values.AFTER))
-    days = engine.local_time(timed.occurred_at, config.company.zone)  # as_of is a day there
+    zone = config.company.zone  # as_of is a day there
     found = engine.fetch_row(
         timed.agg(
-            first=days.min().date(),
-            last=days.max().date(),
+            first=engine.local_time(timed.occurred_at.min(), zone).date(),
+            last=engine.local_time(timed.occurred_at.max(), zone).date(),
             before=timed.count(where=~values.is_after(timed.occurred_at, values.start_of(config, config.as_of))),
         )
     )

@@ -133,26 +133,32 @@ class Currency:
     column: str | None
 
     def code(self, table: ir.Table, mark: ir.StringValue | None) -> ir.StringValue | None:
-        """The currency of each amount; None where all are in `home`. mark: the code or symbol beside the amount."""
+        """The currency of each amount, missing where it is `home`; None where all are. mark: the code or symbol beside the amount."""
         if self.column:
-            said = table[self.column].cast("string").strip().upper().nullif("")
-            return ibis.coalesce(self._of_mark(said), self.home)
-        return None if mark is None else ibis.coalesce(self._of_mark(mark), self.home)
+            return self._of_mark(table[self.column].cast("string").strip().upper().nullif(""))
+        return None if mark is None else self._of_mark(mark)
 
     def convert(self, amount: ir.DecimalValue, code: ir.StringValue | None) -> ir.DecimalValue:
         """Amounts in the company's currency, missing where there is no rate."""
+        at_home = self._times(amount, self.home) if self._is_rated() else ibis.null(engine.MONEY)
         if code is None:
-            return self._times(amount, self.home)
-        return ibis.cases(*[(code == c, self._times(amount, c)) for c in (self.own, *self.rates)], else_=ibis.null(engine.MONEY))
+            return at_home
+        others = [(code == c, self._times(amount, c)) for c in (self.own, *self.rates)]
+        return ibis.cases((code.isnull(), at_home), *others, else_=ibis.null(engine.MONEY))
 
     def is_unrated(self, code: ir.StringValue) -> ir.BooleanValue:
         """Whether nothing says what one unit of the currency is worth."""
-        return code.notin([self.own, *self.rates])
+        unrated = code.notin([self.own, *self.rates])
+        return unrated if self._is_rated() else code.isnull() | unrated
 
     def clashes(self, code: ir.StringValue, mark: ir.StringValue) -> ir.BooleanValue:
         """Whether the amount names another currency than the column."""
+        code = code.fill_null(self.home)
         symbols = [(mark == symbol, code.isin(list(codes))) for symbol, codes in SYMBOLS.items()]
         return mark.notnull() & ~ibis.cases(*symbols, else_=mark == code)
+
+    def _is_rated(self) -> bool:
+        return self.home in (self.own, *self.rates)
 
     def _of_mark(self, mark: ir.StringValue) -> ir.StringValue:
         known = {s: self.home if self.home in codes else codes[0] for s, codes in SYMBOLS.items()}
