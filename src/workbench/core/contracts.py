@@ -247,6 +247,10 @@ CONTRACTS: dict[str, Contract] = {
             "goal": TEXT,
         },
     ),  # fmt: skip
+    "journey": Contract(
+        ("customer_id",),
+        {"customer_id": TEXT, "stage": Column("text", among=JOURNEY), "vip": YES_NO, "vip_in_segment": YES_NO, "vetoed": YES_NO},
+    ),
     "kpis": Contract(
         ("segment_id", "kpi"),
         {
