@@ -53,12 +53,12 @@ def export_channels(
             raise ParameterError(f"--channel {channel}: there is no such channel.{did_you_mean(channel, CHANNELS)}")
     con = engine.connect(run.config.engine)
     listed = audience.read_suppression(rules, run.config.company.region)
-    everyone = audience.read_everyone(run, con, rules)
+    everyone = audience.read_everyone(run, con, rules, listed)
     done, empty = [], []
     for channel in channels:
         others = audience.touches_elsewhere(con, folder, channel)
-        decided = audience.decide(everyone, channel, rules, listed, others, accept_unstable)
-        export = _write_export(run, con, channel, decided, folder / channel, rules)
+        decided = audience.decide(everyone, channel, rules, others, accept_unstable)
+        export = _write_export(run, con, channel, everyone, decided, folder / channel, rules)
         done.append(export)
         if export.account.customers.iloc[-1] == 0:
             empty.append(_nobody(run, export, rules))
@@ -74,19 +74,20 @@ def export_audience(run: Run, channel: str, folder: Path, rules: Activation, acc
 
 
 def _write_export(
-    run: Run, con: ibis.BaseBackend, channel: str, decided: ir.Table, folder: Path, rules: Activation
+    run: Run, con: ibis.BaseBackend, channel: str, everyone: ir.Table, decided: ir.Table, folder: Path, rules: Activation
 ) -> Export:  # fmt: skip
     _make_private(folder.parent, folder, folder / STATE)
     export = Export(channel, folder, account_for(audience.count_reasons(decided)))
-    chosen = decided.filter(decided.reason.isnull())
+    exported = decided.filter(decided.reason.isnull())
+    chosen = everyone.inner_join(exported.select("customer_id", "audience"), "customer_id")
     before = _files_before(folder)
     for sheet in build_sheets(run, con, channel, chosen, rules):
-        _write_sheet(con, sheet, export, channel)
-    _write_words(run, con, chosen, export)
+        _write_sheet(con, sheet, export)
+    _write_words(run, exported, export)
     for name in before - set(export.files):
         (folder / name).unlink(missing_ok=True)  # an audience that is gone must not lie there
-    _write_members(con, chosen, folder, rules.touches_per_week.get(channel, 0))
-    _write_manifest(run, export, rules, con, decided)
+    _write_members(con, exported, folder, rules.touches_per_week.get(channel, 0))
+    _write_manifest(run, export, rules, decided)
     return export
 
 
@@ -137,12 +138,12 @@ def _files_before(folder: Path) -> set[str]:
     return set(json.loads(path.read_text())["files"]) if path.is_file() else set()
 
 
-def _write_sheet(con: ibis.BaseBackend, sheet: Sheet, export: Export, channel: str) -> None:
+def _write_sheet(con: ibis.BaseBackend, sheet: Sheet, export: Export) -> None:
     """Full, delta and removals of one sheet; the state comes last, so that a broken export is simply repeated."""
-    full = engine.materialize(con, sheet.table, f"sheet_{channel}_{sheet.name}").order_by(sheet.key)
+    full = engine.materialize(con, sheet.table.order_by(sheet.key), "sheet").order_by(sheet.key)
     state = export.folder / STATE / f"{sheet.name}.parquet"
     before = _as_now(engine.read_parquet(con, state), full) if state.is_file() else None
-    delta = engine.materialize(con, changes_between(before, full, sheet.key), f"delta_{channel}_{sheet.name}")
+    delta = engine.materialize(con, changes_between(before, full, sheet.key), "delta")
     counted = engine.fetch(delta.group_by("change").agg(rows=delta.count()))
     for row in counted.itertuples():
         export.changes[row.change] = export.changes.get(row.change, 0) + int(row.rows)
@@ -200,7 +201,8 @@ def _write_lists(con: ibis.BaseBackend, sheet: Sheet, full: ir.Table, before: ir
     for name in engine.fetch(seen.select(sheet.split).distinct().order_by(sheet.split))[sheet.split]:
         mine = full.filter(full[sheet.split] == name).select(sheet.columns)
         earlier = mine.limit(0) if before is None else before.filter(before[sheet.split] == name).select(sheet.columns)
-        parts = {name: mine, f"{name}_add": mine.difference(earlier), f"{name}_remove": earlier.difference(mine)}
+        came = mine if before is None else mine.difference(earlier)
+        parts = {name: mine, f"{name}_add": came, f"{name}_remove": earlier.difference(mine)}
         for stem, table in parts.items():
             engine.write_csv(con, table.order_by(sheet.columns), _new_file(export, f"{stem}.csv"), PRIVATE_FILE)
 
@@ -273,8 +275,10 @@ def _write_members(con: ibis.BaseBackend, chosen: ir.Table, folder: Path, touche
     engine.write_parquet(con, members, folder / STATE / "members.parquet", PRIVATE_FILE)
 
 
-def _write_words(run: Run, con: ibis.BaseBackend, chosen: ir.Table, export: Export) -> None:
+def _write_words(run: Run, chosen: ir.Table, export: Export) -> None:
     """Texts per segment beside the lists: agent cards, what a website shows, rules for strangers."""
+    if export.channel not in ("service", "web"):
+        return
     ids = sorted(engine.fetch(chosen.select("segment_id").distinct()).segment_id.tolist())
     if export.channel == "service":
         for name, text in cards.agent_cards(run, ids).items():
@@ -289,7 +293,7 @@ def _write_words(run: Run, con: ibis.BaseBackend, chosen: ir.Table, export: Expo
             export.notes.append("rules.json is left out: the run has no table rules, so strangers on the website get no segment")
 
 
-def _write_manifest(run: Run, export: Export, rules: Activation, con: ibis.BaseBackend, decided: ir.Table) -> None:
+def _write_manifest(run: Run, export: Export, rules: Activation, decided: ir.Table) -> None:
     """The account as a table and the record of the export: what, from where, until when, with which checksums."""
     write_text(export.folder / "reconciliation.csv", export.account.to_csv(index=False), PRIVATE_FILE)
     sizes = decided.filter(decided.reason.isnull(), decided.segment_id.notnull()).group_by("segment_id", "segment_name")

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -37,6 +37,7 @@ ADDRESSED_BY = {"email": ("email",), "crm": ("email", "phone"), "linkedin": ("em
 RECENT_DAYS = 28
 SENT = ("email_sent", "campaign_sent")
 HIGHEST = 2**32
+HASH_CELL = "^[0-9a-fA-F]{64}$"
 
 
 def _listed(value: object) -> object:
@@ -78,10 +79,11 @@ def read_activation(path: str) -> Activation:
 # -- what is known of each customer -----------------------------------------------------------------------------------------
 
 
-def read_everyone(run: Run, con: ibis.BaseBackend, rules: Activation) -> ir.Table:
-    """A finished run -> one row per customer, computed once: consent_*, segment, stage, identifiers, running contacts, holdout.
+def read_everyone(run: Run, con: ibis.BaseBackend, rules: Activation, listed: Mapping[str, list[str]]) -> ir.Table:
+    """A finished run -> one row per customer, computed once: consent_*, segment, stage, identifiers, contacts that run, holdout.
 
-    Identifiers come from private/persons only. Raises InputError where the run's notebook 04 wrote no `journey`.
+    listed: the suppression list. Identifiers come from private/persons only. Raises InputError where the run's notebook 04 wrote
+    no `journey`, ParameterError for identifiers that are hashes without being declared so.
     """
     customers = run.read_on(con, "customers")
     segments = run.read_on(con, "segments").select("customer_id", "segment_id", "segment_name", "macro_segment")
@@ -94,13 +96,26 @@ def read_everyone(run: Run, con: ibis.BaseBackend, rules: Activation) -> ir.Tabl
     for more in (segments, journey, persons, _running_contacts(run, con), _unsubscribed(run, con)):
         if more is not None:
             known = known.left_join(more, "customer_id").drop("customer_id_right")
-    known = known.mutate(**_identifiers(known, rules), held_out=_held_out(known.customer_id, run, rules))
-    known = known.mutate(same_email=addresses.same_email(known.email), same_phone=addresses.digits_phone(known.phone))
+    known = known.mutate(**_identifiers(known), held_out=_held_out(known.customer_id, run, rules))
+    known = known.mutate(
+        same_email=addresses.same_email(known.email),
+        same_phone=addresses.digits_phone(known.phone),
+        usable_email=_usable(known.email, addresses.bare_email, "email" in rules.hashed),
+        usable_phone=_usable(known.phone, addresses.plus_phone, "phone" in rules.hashed),
+    )
+    known = engine.materialize(con, known.order_by("customer_id"), "known")
     _refuse_hashes(known, rules)
-    return engine.materialize(con, known.order_by("customer_id"), "everyone")
+    stop = engine.materialize(con, _suppressed(known, listed), "stop")
+    everyone = engine.materialize(con, known.mutate(listed=known.customer_id.isin(stop.customer_id)), "everyone")
+    con.drop_table("known")
+    return everyone
 
 
-def _identifiers(known: ir.Table, rules: Activation) -> dict[str, ir.Value]:
+def _usable(column: ir.StringValue, rule: Callable[[ir.StringValue], ir.StringValue], is_hash: bool) -> ir.BooleanValue:
+    return column.re_search(HASH_CELL).fill_null(False) if is_hash else rule(column).notnull()
+
+
+def _identifiers(known: ir.Table) -> dict[str, ir.Value]:
     """What later steps rely on, present in every run."""
     here, none = known.columns, ibis.null("string")
     return {
@@ -114,7 +129,7 @@ def _identifiers(known: ir.Table, rules: Activation) -> dict[str, ir.Value]:
 def _refuse_hashes(known: ir.Table, rules: Activation) -> None:
     """Raise ParameterError for identifiers that are hashes already but not declared: they would be hashed twice."""
     for name in ("email", "phone"):
-        if name not in rules.hashed and engine.count_rows(known.filter(known[name].re_search("^[0-9a-fA-F]{64}$"))):
+        if name not in rules.hashed and engine.count_rows(known.filter(known[name].re_search(HASH_CELL))):
             raise ParameterError(
                 f'{name}: some values are SHA-256 already (64 hexadecimal characters), but "{name}" is not declared as hashed.',
                 "Hashed twice they match nobody.",
@@ -220,59 +235,68 @@ LAWFUL = (REFUSED, NOT_AGREED, SUPPRESSED, SAME_PERSON)
 REASONS = (*LAWFUL, NO_SEGMENT, UNSTABLE, VETOED, UNUSABLE, TWICE, TOO_OFTEN, HELD_OUT, SMALL)
 
 
-def decide(
-    everyone: ir.Table, channel: str, rules: Activation, listed: Mapping[str, list[str]], others: ir.Table | None, accept: bool
-) -> ir.Table:
-    """Everybody -> the same with `reason` (why not exported; missing: exported), computed once.
+def decide(everyone: ir.Table, channel: str, rules: Activation, others: ir.Table | None, accept: bool) -> ir.Table:
+    """Everybody -> customer_id, segment_id, segment_name, macro_segment, held_out, audience, reason (why not exported; missing: exported).
 
-    others: customer_id, touches planned by other exported channels. accept: also segments whose verdict is fail.
+    others: customer_id, touches planned by other exported channels. accept: also segments whose verdict is fail. audience: the
+    segment's name, or with merge_small its macro-segment's.
     """
-    con = everyone.get_backend()
     agreed, refused = _agreement(everyone, rules.needs(channel), channel)
-    stop = _suppressed(everyone, listed)
-    marked = everyone.mutate(refused=refused, agreed=agreed, listed=everyone.customer_id.isin(stop.customer_id))
-    touches = others.rename(planned="touches") if others is not None else None
-    if touches is not None:
-        marked = marked.left_join(touches, "customer_id").drop("customer_id_right")
-    marked = engine.materialize(con, marked, f"marked_{channel}")
-    gone = marked.filter(marked.refused | marked.listed)
-    again = marked.same_email.isin(gone.same_email)
-    if "phone" in ADDRESSED_BY.get(channel, ()):
-        again = again.fill_null(False) | marked.same_phone.isin(gone.same_phone).fill_null(False)
-    addressed = [_usable(marked, name, rules) for name in ADDRESSED_BY.get(channel, ())]
-    usable = functools.reduce(operator.or_, addressed) if addressed else ibis.literal(True)
-    first = ibis.cases(
-        (marked.refused, REFUSED),
-        (~marked.agreed, NOT_AGREED),
-        (marked.listed, SUPPRESSED),
+    gone = everyone.filter(refused | everyone.listed)
+    again = everyone.same_email.isin(gone.same_email)
+    identifiers = ADDRESSED_BY.get(channel, ())
+    if "phone" in identifiers:
+        again = again.fill_null(False) | everyone.same_phone.isin(gone.same_phone).fill_null(False)
+    usable = functools.reduce(operator.or_, (everyone[f"usable_{name}"] for name in identifiers), ibis.literal(not identifiers))
+    reason = ibis.cases(
+        (refused, REFUSED),
+        (~agreed, NOT_AGREED),
+        (everyone.listed, SUPPRESSED),
         (again.fill_null(False), SAME_PERSON),
-        (marked.segment_id.isnull() | (marked.segment_id < 0), NO_SEGMENT),
-        ((marked.verdict == "fail") & ibis.literal(not accept), UNSTABLE),
-        (marked.vetoed.fill_null(False) if channel != "service" else ibis.literal(False), VETOED),
+        (everyone.segment_id.isnull() | (everyone.segment_id < 0), NO_SEGMENT),
+        ((everyone.verdict == "fail") & ibis.literal(not accept), UNSTABLE),
+        (everyone.vetoed.fill_null(False) & ibis.literal(channel != "service"), VETOED),
         (~usable, UNUSABLE),
         else_=ibis.null("string"),
     )
-    gated = engine.materialize(con, marked.mutate(reason=first), f"gated_{channel}")
-    return _later_gates(gated, channel, rules, touches is not None)
+    address = everyone.same_email if channel == "email" else _both(everyone)
+    kept = ("customer_id", "segment_id", "segment_name", "macro_segment", "held_out", "running")
+    gated = engine.materialize(everyone.get_backend(), everyone.select(*kept, reason=reason, address=address), "gated")
+    return _floors(_later_gates(gated, channel, rules, others), channel, rules)
 
 
-def _later_gates(gated: ir.Table, channel: str, rules: Activation, has_others: bool) -> ir.Table:
-    """Gates that look at the file as a whole: one row per address, contacts per week, holdout, size of each audience."""
-    con, mine = gated.get_backend(), rules.touches_per_week.get(channel, 0)
-    planned = gated.planned.fill_null(0.0) if has_others else ibis.literal(0.0)
-    often = (mine > 0) & (gated.running + planned + mine > rules.max_touches_per_week)
-    address = gated.same_email if channel == "email" else _both(gated)
-    rank = ibis.row_number().over(ibis.window(group_by=[address, gated.reason.isnull()], order_by=gated.customer_id))
-    double = (rank > 0) & address.notnull() if channel in ADDRESSED_BY else ibis.literal(False)
+def _later_gates(gated: ir.Table, channel: str, rules: Activation, others: ir.Table | None) -> ir.Table:
+    """Gates that look beyond the customer: one row per address, contacts per week over all channels, the holdout."""
+    mine, left = rules.touches_per_week.get(channel, 0), gated.filter(gated.reason.isnull(), gated.address.notnull())
+    first = left.group_by("address").agg(customer_id=left.customer_id.min())
+    double = gated.address.notnull() & ~gated.customer_id.isin(first.customer_id) & ibis.literal(channel in ADDRESSED_BY)
+    planned = gated.running + mine
+    if others is not None:
+        gated = gated.left_join(others, "customer_id").drop("customer_id_right")
+        planned = gated.running + mine + gated.touches.fill_null(0.0)
+    often = (planned > rules.max_touches_per_week) & ibis.literal(mine > 0)
     left_away = gated.held_out & ibis.literal(channel not in SHOWN_HELD_OUT)
-    second = ibis.cases((double, TWICE), (often, TOO_OFTEN), (left_away, HELD_OUT), else_=ibis.null("string"))
-    staged = engine.materialize(con, gated.mutate(reason=gated.reason.coalesce(second)), f"staged_{channel}")
-    enough = staged.reason.isnull().sum().over(group_by="segment_id") >= rules.floor(channel)
-    joined = enough.ifelse(staged.segment_name, staged.macro_segment) if rules.merge_small else staged.segment_name
-    staged = engine.materialize(con, staged.mutate(audience=joined), f"named_{channel}")
-    members = staged.reason.isnull().sum().over(group_by="audience")
-    small = ibis.cases((members < rules.floor(channel), SMALL), else_=ibis.null("string"))
-    return engine.materialize(con, staged.mutate(reason=staged.reason.coalesce(small)), f"decided_{channel}")
+    later = ibis.cases((double, TWICE), (often, TOO_OFTEN), (left_away, HELD_OUT), else_=ibis.null("string"))
+    kept = ("customer_id", "segment_id", "segment_name", "macro_segment", "held_out")
+    return engine.materialize(gated.get_backend(), gated.select(*kept, reason=gated.reason.coalesce(later)), "staged")
+
+
+def _floors(staged: ir.Table, channel: str, rules: Activation) -> ir.Table:
+    """The same with `audience`; audiences below the floor are left out, or join their macro-segment's first."""
+    floor, left = rules.floor(channel), staged.filter(staged.reason.isnull())
+    sizes = engine.fetch(left.group_by("segment_name", "macro_segment").agg(size=left.count()))
+    to = sizes.macro_segment.where((sizes["size"] < floor) & rules.merge_small, sizes.segment_name)
+    total = sizes["size"].groupby(to).sum()
+    small = sizes.segment_name[to.map(total) < floor].tolist()
+    audience = translated(staged.segment_name, dict(zip(sizes.segment_name, to, strict=True)), "")
+    reason = staged.reason.coalesce(ibis.cases((staged.segment_name.isin(small), SMALL)) if small else ibis.null("string"))
+    return engine.materialize(staged.get_backend(), staged.mutate(audience=audience, reason=reason), "decided")
+
+
+def translated(column: ir.StringValue, words: Mapping[str, str], otherwise: str) -> ir.StringValue:
+    """Each word of the column by the mapping."""
+    false = ibis.literal(False)  # so that an empty mapping is an expression too
+    return ibis.cases((false, otherwise), *((column == word, told) for word, told in words.items()), else_=otherwise)
 
 
 def _both(table: ir.Table) -> ir.StringValue:
@@ -293,13 +317,6 @@ def _agreement(everyone: ir.Table, needs: tuple[str, ...], channel: str) -> tupl
     agreed = functools.reduce(operator.and_, (yes.get(name, false) for name in needs))
     refused = functools.reduce(operator.or_, (no.get(name, false) for name in needs))
     return (agreed, refused | everyone.unsubscribed) if channel == "email" else (agreed, refused)
-
-
-def _usable(table: ir.Table, name: str, rules: Activation) -> ir.BooleanValue:
-    if name in rules.hashed:
-        return table[name].re_search("^[0-9a-fA-F]{64}$").fill_null(False)
-    rule = {"email": addresses.bare_email, "phone": addresses.plus_phone}[name]
-    return rule(table[name]).notnull()
 
 
 def touches_elsewhere(con: ibis.BaseBackend, folder: Path, channel: str) -> ir.Table | None:

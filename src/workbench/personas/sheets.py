@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import pandas as pd
 
 from workbench.core import engine
 from workbench.personas.addresses import PROFILES, bare_email, plus_phone
-from workbench.personas.audience import ADS, LATEST_PROFILES, Activation
+from workbench.personas.audience import ADS, LATEST_PROFILES, Activation, translated
 
 if TYPE_CHECKING:
     from workbench.core.rundir import Run
@@ -53,12 +52,6 @@ def harmless(column: ir.Value) -> ir.Value:
     return ibis.cases((risky, ibis.literal("'") + column), else_=column)
 
 
-def _translated(column: ir.StringValue, words: Mapping[str, str], otherwise: str) -> ir.StringValue:
-    """Each word of the column by the mapping."""
-    false = ibis.literal(False)  # so that an empty mapping is an expression too
-    return ibis.cases((false, otherwise), *((column == word, told) for word, told in words.items()), else_=otherwise)
-
-
 def slug(name: str, number: int) -> str:
     """A segment's name as a file's name: a-z, 0-9 and -, never a path."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
@@ -93,7 +86,7 @@ def _with_plan(run: Run, con: ibis.BaseBackend, chosen: ir.Table) -> ir.Table:
 
 def _email(planned: ir.Table, rules: Activation) -> Sheet:
     """One track per stage: who, what, on which days, when to stop, and who is held out."""
-    cadence = _translated(planned.stage, rules.cadence, "day 0")
+    cadence = translated(planned.stage, rules.cadence, "day 0")
     name = {"given_name": planned.given_name} if "given_name" in planned.columns else {}
     held = planned.held_out.ifelse("yes", "no")
     table = planned.select(
