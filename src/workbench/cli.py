@@ -1,4 +1,4 @@
-"""The command line: `workbench demo`, `init`, `check`, `run`, `runs`, `schema`. Heavy imports wait until a command needs them."""
+"""The command line: `workbench demo`, `init`, `check`, `run`, `score`, `export`, `runs`, `schema`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -96,6 +96,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    export = commands.add_parser("export", help="audiences of a finished run for one channel")
+    export.add_argument("run", metavar="RUN", help="id of a run, latest, or its folder")
+    export.add_argument("--channel", required=True, metavar="NAME", help="email, crm, google, … or all")
+    export.add_argument("-o", "--output", default="audiences", metavar="DIR", help="where to write; each channel gets a folder")
+    export.add_argument(
+        "--rules", default="configs/activation.yaml", metavar="FILE", help="consents, suppression list, holdout, caps"
+    )
+    export.add_argument("--suppression", metavar="FILE", help="list of those never to be addressed, instead of the rules' own")
+    export.add_argument("--accept-unstable", action="store_true", help="also segments that do not survive resampling")
+    export.set_defaults(command=_export)
+
+    score = commands.add_parser("score", help="assign new customers to a finished run's segments")
+    score.add_argument("run", metavar="RUN", help="id of a run, latest, or its folder")
+    score.add_argument(
+        "--sources", required=True, metavar="CONFIG", help="configuration that declares the new customers' sources"
+    )
+    score.add_argument("-o", "--output", default="scored.parquet", metavar="FILE", help="table to write (.parquet or .csv)")
+    score.set_defaults(command=_score)
+
     runs = commands.add_parser("runs", help="list runs")
     runs.set_defaults(command=_runs)
 
@@ -185,6 +204,36 @@ def _run(options: argparse.Namespace) -> None:
         lambda text: print(text, flush=True),
     )
     print(f"done in {time.perf_counter() - started:.0f} s: {run.path / 'reports' / 'index.html'}")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from workbench.core import workspace
+    from workbench.core.rundir import finished_run
+    from workbench.personas.activation import export_channels
+    from workbench.personas.audience import CHANNELS, read_activation
+
+    rules = read_activation(options.rules)
+    if options.suppression:
+        rules = rules.model_copy(update={"suppression": options.suppression})
+    channels = list(CHANNELS) if options.channel == "all" else [options.channel]
+    folder = workspace.resolve(options.output)
+    exports, empty = export_channels(finished_run(options.run), channels, folder, rules, options.accept_unstable)
+    for export in exports:
+        print(f"{export.folder}: {len(export.files)} files")
+        for row in export.account.itertuples(index=False):
+            print(f"  {row.step:10} {row.customers:>11,}  {row.reason}".rstrip())
+        print("".join(f"  note: {note}\n" for note in export.notes), end="")
+    print("".join(f"{type(fault).__name__}: {fault}\n" for fault in empty), end="", file=sys.stderr)
+    return 0 if exports else empty[0].exit_code
+
+
+def _score(options: argparse.Namespace) -> None:
+    from workbench.score import score_customers
+
+    path, missing = score_customers(options.run, options.sources, options.output, lambda text: print(text, flush=True))
+    if missing:
+        print(f"{len(missing)} features of the run are missing here, taken as unknown: {', '.join(missing[:8])}")
+    print(f"written: {path}")
 
 
 def _runs(options: argparse.Namespace) -> None:

@@ -85,7 +85,7 @@ def test_noise_passes_no_certificate(seed, with_outcomes):
 
 @pytest.mark.slow
 def test_noise_passes_no_certificate_over_twenty_seeds():
-    passed = [(seed, told) for seed in range(20) for told in (True, False) if "pass" in noise_verdicts(seed, told)]
+    passed = [seed for seed in range(20) if "pass" in noise_verdicts(seed, seed % 2 == 0)]
     assert not passed
 
 

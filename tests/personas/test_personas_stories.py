@@ -11,7 +11,7 @@ from persona_data import PLANTED, catalog, customers, quality
 from workbench.core.config import PersonaSettings
 from workbench.core.contracts import check_frame
 from workbench.core.errors import WorkbenchError
-from workbench.personas.naming import name_segments
+from workbench.personas.naming import fault_of_name, kept_names, name_segments
 from workbench.personas.profile import choose_drivers, compare_segments
 from workbench.personas.story import NUMBER, check_story, show_value, tell_claim, tell_personas
 
@@ -34,7 +34,7 @@ def test_every_segment_has_a_name_of_its_own():
 def test_names_describe_and_do_not_number():
     for segment, name in NAMES.items():
         assert not re.search(r"\b(segment|cluster|group|label|persona)\b", name, re.IGNORECASE), name
-        assert 2 <= len(name.split()) <= 10, name
+        assert not fault_of_name(name), name
         assert name[0].isupper()
         # Only a segment that nothing sets apart may be told from its like by a number.
         assert not (PLANTED[segment][1] and re.search(r"\d", name)), name
@@ -76,6 +76,51 @@ def test_names_that_differ_only_in_the_order_of_words_are_one_name():
     compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0)
     names = name_segments(compared, catalog(), pd.Series({0: 20, 1: 10}))
     assert names.to_dict() == {0: "Large-order discount-seeking shoppers", 1: "Discount-seeking weekend shoppers"}
+
+
+@pytest.mark.parametrize(
+    "name, fault",
+    [
+        ("Weekend stock-up families", ""), ("Segment 1", "numbers"), ("1st shoppers", "numbers"), ("Cluster of buyers", "numbers"), ("Large customers", "how large"),
+        ("Small other shoppers", "how large"), ("Shoppers", "1 words"), ("Very many words in one name", "6 words"), ("Pregnancy-test buyers", "sensitive"),
+        ("Diabetes-care buyers", "sensitive"), ("Large-order produce buyers", ""),
+    ],
+)  # fmt: skip
+def test_what_a_name_may_be(name, fault):
+    assert fault in fault_of_name(name) if fault else not fault_of_name(name)
+
+
+def test_a_sensitive_category_never_makes_a_name():
+    told = catalog()
+    told.loc[told.feature == "category_wine_share", "noun"] = "incontinence share"
+    names = name_segments(COMPARED, told, LABELS.value_counts())
+    assert not names.str.contains("incontinence").any()
+    assert names.is_unique
+
+
+LINEAGE = pd.DataFrame(
+    {
+        "segment_id": [0, 1, 2, 3, 4, 4], "previous_id": [7, 8, 8, -1, 9, 3], "previous_name": ["Quiet regulars here", "Wine lovers", "Wine lovers", "", "Segment 4", "Old hands"],
+        "change": ["continued", "continued", "continued", "born", "continued", "merged"], "shared": [200, 100, 30, 0, 50, 10], "jaccard": [0.8, 0.6, 0.2, 0.0, 0.5, 0.1],
+    }
+)  # fmt: skip
+
+
+def test_a_segment_that_continues_keeps_its_name_while_it_is_sound_and_its_own():
+    kept = kept_names(LINEAGE)
+    assert kept == {0: "Quiet regulars here", 1: "Wine lovers"}  # 2 shares fewer customers with it, and "Segment 4" is no name
+    names = name_segments(COMPARED, catalog(), LABELS.value_counts(), kept=kept)
+    assert names[0] == "Quiet regulars here"
+    assert names[1] == "Wine lovers"
+    assert names.is_unique
+    assert set(names.index) == set(PLANTED)
+    assert kept_names(None) == {}
+
+
+def test_a_kept_name_is_not_given_to_another_segment():
+    names = name_segments(COMPARED, catalog(), LABELS.value_counts(), kept={5: NAMES[1]})
+    assert names[5] == NAMES[1]
+    assert names.is_unique
 
 
 # -- stories --------------------------------------------------------------------------------------------------------------

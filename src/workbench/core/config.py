@@ -369,6 +369,7 @@ class PersonaSettings(Stage):
     """Parameters of 04_personas."""
 
     playbook: str = Field("configs/playbook.yaml", description="rules: which treatment for whom at which stage")
+    feedback: str = Field("", description="file of renames, vetoes and notes from analysts and teams; empty: none")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the intervals")
     false_discovery: float = Field(0.05, gt=0, lt=1, description="share of claims that may be chance")
     min_effect: float = Field(0.3, ge=0, description="smallest difference worth a sentence, in standard deviations")

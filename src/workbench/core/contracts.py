@@ -274,6 +274,35 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),  # fmt: skip
+    "next_products": Contract(
+        ("segment_id", "product"),
+        {
+            "segment_id": SEGMENT,
+            "product": TEXT,
+            "rank": COUNT,
+            "bought_by": SHARE,
+            "base": SHARE,
+            "lift": NUMBER,
+            "buyers": COUNT,
+            "n": COUNT,
+            "kind_of": TEXT,
+        },
+        may_be_empty=True,
+    ),  # fmt: skip
+    "product_test": Contract(
+        ("segment_id",),
+        {
+            "segment_id": Column("whole", low=-2),
+            "hit_rate": SHARE,
+            "popularity": SHARE,
+            "difference": NUMBER,
+            "ci_low": NUMBER_OR_NOT,
+            "ci_high": NUMBER_OR_NOT,
+            "n": COUNT,
+            "verdict": TEXT,
+        },
+        may_be_empty=True,
+    ),  # fmt: skip
     "playbook": Contract(
         ("segment_id", "stage"),
         {
@@ -289,6 +318,10 @@ CONTRACTS: dict[str, Contract] = {
             "goal": TEXT,
         },
     ),  # fmt: skip
+    "journey": Contract(
+        ("customer_id",),
+        {"customer_id": TEXT, "stage": Column("text", among=JOURNEY), "vip": YES_NO, "vip_in_segment": YES_NO, "vetoed": YES_NO},
+    ),
     "kpis": Contract(
         ("segment_id", "kpi"),
         {

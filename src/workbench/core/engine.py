@@ -77,6 +77,11 @@ def _from_zone(zone: str, clock: dt.timestamp) -> dt.Timestamp("UTC"):
     """The moment at which a zone's clock on the wall shows a time (DuckDB's own function)."""
 
 
+@ibis.udf.scalar.builtin(name="sha256")
+def hashed(text: str) -> str:
+    """Text -> SHA-256 in lower-case hexadecimal (DuckDB's own function)."""
+
+
 def local_time(moment: ir.TimestampValue, zone: str) -> ir.TimestampValue:
     """UTC moments -> naive local times of an IANA zone."""
     return _at_zone(zone, moment)
@@ -378,9 +383,20 @@ def read_parquet(con: ibis.BaseBackend, path: Path) -> ir.Table:
     return con.read_parquet(str(path))
 
 
-def write_parquet(con: ibis.BaseBackend, table: ir.Table, path: Path) -> None:
+def write_parquet(con: ibis.BaseBackend, table: ir.Table, path: Path, mode: int = 0o644) -> None:
     """An expression of the embedded engine -> one Parquet file, rows in the expression's order, whole or not at all."""
-    atomic_write(path, lambda p: con.to_parquet(table, str(p), string_dictionary_page_size_limit=LARGEST_DICTIONARY))
+    atomic_write(path, lambda p: con.to_parquet(table, str(p), string_dictionary_page_size_limit=LARGEST_DICTIONARY), mode)
+
+
+def write_csv(con: ibis.BaseBackend, table: ir.Table, path: Path, mode: int = 0o644) -> None:
+    """An expression of the embedded engine -> one CSV file in UTF-8 with a header, rows in the expression's order, whole or not at all."""
+    atomic_write(path, lambda p: con.to_csv(table, str(p)), mode)
+
+
+def write_json_lines(con: ibis.BaseBackend, table: ir.Table, path: Path, mode: int = 0o644) -> None:
+    """An expression of the embedded engine -> one JSON object per line, rows in the expression's order, whole or not at all."""
+    query = con.compile(table)
+    atomic_write(path, lambda p: con.raw_sql(f"COPY ({query}) TO {_quoted(p)} (FORMAT json, ARRAY false)"), mode)
 
 
 def as_table(con: ibis.BaseBackend, arrow: pa.Table, name: str) -> ir.Table:

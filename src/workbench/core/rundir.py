@@ -256,6 +256,12 @@ class Run:
 
         return read_parquet(self.engine, self._verified(name))
 
+    def read_on(self, con: Any, name: str) -> Any:
+        """A table as an expression of another embedded engine, its SHA-256 verified first: of a finished run nothing is touched."""
+        from workbench.core.engine import read_parquet
+
+        return read_parquet(con, self._verified(name))
+
     def previous(self) -> Run | None:
         """The newest finished run of the same company, not this one; None when there is none."""
         latest = self.path.parent / "latest"
@@ -314,6 +320,19 @@ def open_stage(stage: str, cell: Mapping[str, Any]) -> Run:
         run = Run.open(path)
     run.begin(stage)
     run.replace_settings(stage, settings)
+    return run
+
+
+def finished_run(name: str) -> Run:
+    """A finished run by its id, `latest`, or its folder; raises InputError where there is none and ParameterError where it is not finished."""
+    path = workspace.resolve(name) if "/" in name else workspace.resolve("runs") / check_run_id(name)
+    run = Run.open(path.resolve())
+    if run.manifest["state"] != "finished":
+        raise ParameterError(
+            f"run {path.name} is not finished ({run.manifest['state']}).",
+            "Its tables may still change.",
+            f"workbench run --resume --run-id {path.name}",
+        )
     return run
 
 

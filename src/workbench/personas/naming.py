@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,18 +60,58 @@ LEADS = {
 }
 
 
-def name_segments(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c") -> pd.Series:
-    """All comparisons (see `compare_segments`) -> segment_id: name; unique, the same for the same data.
+MAX_WORDS = 4
+NUMBERED = re.compile(r"\b(segment|cluster|group|label|persona|cohort|type)\b|^\W*\d", re.IGNORECASE)
+SIZES = {"big", "small", "large", "medium", "huge", "tiny", "major", "minor", "other", "remaining", "main", "largest", "smallest"}  # fmt: skip
+PEOPLE_WORDS = {"customers", "shoppers", "buyers", "accounts", "people", "households", "clients", "users"}
+# What law protects or what nobody wants to be told about himself: health, faith, origin, sex, addiction, pregnancy, minors.
+SENSITIVE = re.compile(
+    r"\b(pharmac|medic|health|diabet|incontinen|pregnan|contracept|condom|sexual|erotic|tobacco|cigar|vape|halal|kosher|religio|christian"
+    r"|muslim|jewish|ethnic|race|racial|disab|diet pill|hospital|psych|cancer|fertil|union|politic|gambl|lotter|debt|bab(y|ies)|child|infant|gay|lesbian)",
+    re.IGNORECASE,
+)
+
+
+def name_segments(
+    compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c", kept: Mapping[int, str] | None = None
+) -> pd.Series:
+    """All comparisons (see `compare_segments`) -> segment_id: name; unique, at most four words, the same for the same data.
 
     The two strongest traits of different kinds make the name: "Large-order discount-seeking shoppers", or with a category
-    "Large-order produce buyers"; kind b2b: "accounts". Larger segments choose first; a taken name gives way to the next pair.
+    "Large-order produce buyers"; kind b2b: "accounts". kept: names that segments have already (see `kept_names`). Larger segments
+    choose first; a taken name gives way to the next pair.
     """
-    return _choose(compared, catalog, sizes, partial(_candidates, people=PEOPLE[kind]))
+    return _choose(compared, catalog, sizes, partial(_candidates, people=PEOPLE[kind]), kept or {})
+
+
+def kept_names(lineage: pd.DataFrame | None) -> dict[int, str]:
+    """Table lineage -> segment_id: name of the earlier run; only for segments that continued and whose name is sound.
+
+    Where two continue one name, the one that shares more customers keeps it.
+    """
+    if lineage is None:
+        return {}
+    went_on = lineage[(lineage.change == "continued") & (lineage.previous_id >= 0)]
+    went_on = went_on.sort_values(["shared", "jaccard", "segment_id"], ascending=[False, False, True])
+    went_on = went_on.drop_duplicates("segment_id").drop_duplicates("previous_name")
+    return {row.segment_id: row.previous_name for row in went_on.itertuples() if not fault_of_name(row.previous_name)}
+
+
+def fault_of_name(name: str) -> str:
+    """What is wrong with a name, in words; empty when it is sound: short, descriptive, no number, no mere size, nothing sensitive."""
+    words = name.replace(",", " ").split()
+    if not 2 <= len(words) <= MAX_WORDS:
+        return f"has {len(words)} words, not 2 to {MAX_WORDS}"
+    if NUMBERED.search(name):
+        return "numbers or labels instead of describing"
+    if {w.lower() for w in words} - PEOPLE_WORDS <= SIZES:
+        return "says only how large the segment is"
+    return "tells something sensitive" if SENSITIVE.search(name) else ""
 
 
 def name_macros(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series) -> pd.Series:
     """The same for macro-segments (compared by macro_id in the column segment_id): the strongest free trait alone."""
-    return _choose(compared, catalog, sizes, _macro_candidates)
+    return _choose(compared, catalog, sizes, _macro_candidates, {})
 
 
 def named_tables(
@@ -93,11 +134,16 @@ def named_tables(
 
 
 def _choose(
-    compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, candidates: Callable[[list[Trait]], Iterator[str]]
+    compared: pd.DataFrame,
+    catalog: pd.DataFrame,
+    sizes: pd.Series,
+    candidates: Callable[[list[Trait]], Iterator[str]],
+    kept: Mapping[int, str],
 ) -> pd.Series:
     told = catalog.set_index("feature")
-    taken: dict[frozenset[str], tuple[int, str]] = {}
-    for segment in sizes.sort_values(ascending=False, kind="stable").index:
+    taken = {_words(name): (segment, name) for segment, name in kept.items() if segment in sizes.index}
+    named = {segment for segment, _ in taken.values()}
+    for segment in sizes.drop(list(named)).sort_values(ascending=False, kind="stable").index:
         mine = compared[(compared.segment_id == segment) & (compared.coverage >= KNOWN)]
         mine = mine.assign(strength=mine.effect_size.abs())
         mine = mine[np.where(mine.effect_size > 0, mine.ci_low, -mine.ci_high) >= SURE]
@@ -132,7 +178,8 @@ def _trait(feature: str, effect: float, told: pd.DataFrame) -> Trait | None:
     """The trait that a feature gives a segment, if there is a good word for it on that side."""
     family, noun = told.family[feature], told.noun[feature]
     if family == "affinity" and noun.endswith(" share"):
-        return Trait(noun.removesuffix(" share"), noun, goods=True) if effect > 0 else None
+        goods = noun.removesuffix(" share").replace(" ", "-")
+        return Trait(goods, noun, goods=True) if effect > 0 and not SENSITIVE.search(goods) else None
     word = LEADS.get(feature, ("", ""))[0 if effect > 0 else 1]
     group = "order" if feature in PER_ORDER else GROUPS.get(family, feature)
     return Trait(word, group) if word else None

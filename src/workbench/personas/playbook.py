@@ -130,3 +130,26 @@ def build_matrix(
             )
     columns = ["segment_id", "stage", "customers", "treatment", "channel", "offer", "message", "trigger", "kpi", "goal"]
     return pd.DataFrame(rows, columns=columns)
+
+
+VIP_SHARE = 0.05
+
+
+def customer_journey(stages: pd.Series, labels: pd.Series, features: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
+    """Who stands where -> table journey: customer_id, stage, vip, vip_in_segment, vetoed; a row per segmented customer.
+
+    vip: among the top 5 % of all by net revenue; vip_in_segment: among the top 5 % of the own segment; vetoed: the customer's
+    cell of the matrix was vetoed. All three series share the customer index.
+    """
+    spent = features.net_revenue.fillna(0)
+    vetoed = plan[plan.vetoed][["segment_id", "stage"]].itertuples(index=False, name=None) if "vetoed" in plan else ()
+    cells = set(vetoed)
+    return pd.DataFrame(
+        {
+            "customer_id": stages.index,
+            "stage": stages.to_numpy(),
+            "vip": (spent.rank(pct=True, method="min") > 1 - VIP_SHARE).to_numpy(),
+            "vip_in_segment": (spent.groupby(labels).rank(pct=True, method="min") > 1 - VIP_SHARE).to_numpy(),
+            "vetoed": [cell in cells for cell in zip(labels, stages, strict=True)],
+        }
+    ).astype({"customer_id": "str", "stage": "str", "vetoed": bool})

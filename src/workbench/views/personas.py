@@ -104,3 +104,33 @@ def chart_stages(matrix: pd.DataFrame, names: dict[int, str]) -> Axes:
     axes.set_title(f"“{names[worst]}” needs winning back most: {share.winback.iloc[-1]:.0%}", pad=30)
     axes.tick_params(axis="y", labelsize=8.5, colors=GREY, labelcolor="#222222")
     return axes
+
+
+def say_feedback(told: pd.DataFrame, unused: pd.DataFrame) -> str:
+    """What analysts and teams said, and what of it found no segment."""
+    if told.empty:
+        return "No feedback file: nothing was renamed or vetoed by hand."
+    counts = told.kind.value_counts()
+    first = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+    lost = (
+        f" **{len(unused)} of them name no segment of this run:** {', '.join(sorted({plain(n) for n in unused.segment}))}."
+        if len(unused)
+        else ""
+    )
+    return f"Feedback: {first}.{lost}"
+
+
+def say_products(judged: pd.DataFrame) -> str:
+    """Whether recommendations by segment beat plain popularity, weakest first."""
+    if judged.empty:
+        return "**Not judged:** the data end at the as-of day, so nobody can say yet whether these lists beat plain popularity."
+    everybody, single = judged[judged.segment_id == -2].iloc[0], judged[judged.segment_id != -2]
+    counts = single.verdict.value_counts()
+    level = {
+        "better": "more than", "worse": "**fewer than**", "not told apart": "**no more, beyond chance, than**",
+    }[everybody.verdict]  # fmt: skip
+    return (
+        f"In {counts.get('not told apart', 0)} of {len(single)} segments the lists cannot be told from plain popularity, in {counts.get('worse', 0)} they are worse, "
+        f"in {counts.get('better', 0)} better. Over all customers who ordered, {everybody.hit_rate:.1%} bought one of the five, {level} the "
+        f"{everybody.popularity:.1%} by popularity (difference {everybody.difference:+.1%}, interval {everybody.ci_low:+.1%} to {everybody.ci_high:+.1%})."
+    )

@@ -1,0 +1,78 @@
+"""New customers into a finished run's segments: notebooks 01 and 02 over their sources, then the run's own model."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from workbench.core import workspace
+from workbench.core.config import Config, load_config
+from workbench.core.errors import InputError
+from workbench.core.files import atomic_write
+from workbench.core.inputs import input_hashes
+from workbench.core.rundir import Run, finished_run, notebook_name
+from workbench.kernel import Say, execute, progress_lines
+
+STAGES = ("ingest", "features")
+MIN_SHARE = 0.5  # of the model's features; with fewer the segments would rest on what is missing
+
+
+def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple[Path, list[str]]:
+    """Assign the customers of a configuration's sources to a run's segments; writes a table, returns its path and what was missing.
+
+    The table (Parquet, or CSV by its ending): customer_id, segment_id, segment_name, macro_segment, strength, assigned (soft or
+    unassigned). Windows, horizon and everything else that defines features are the run's; sources, names and as_of are the
+    configuration's.
+    """
+    run = finished_run(run_name)
+    config = _as_the_run(load_config(sources), run.config)
+    with tempfile.TemporaryDirectory(prefix="score-", dir=workspace.resolve("runs")) as folder:
+        scored = _run_stages(Run.create(Path(folder) / "score", config), config, say)
+        table, missing = _assign(run, scored)
+    path = workspace.resolve(output)
+    csv = path.suffix.lower() == ".csv"
+    atomic_write(path, lambda p: table.to_csv(p, index=False) if csv else table.to_parquet(p, index=False), 0o600)
+    return path, missing
+
+
+def _as_the_run(config: Config, learned: Config) -> Config:
+    return config.model_copy(update={"features": learned.features, "attributes": learned.attributes})
+
+
+def _run_stages(run: Run, config: Config, say: Say) -> Run:
+    run.update(inputs=input_hashes(config))
+    for stage in STAGES:
+        name = notebook_name(stage)
+        progress = progress_lines(stage, say, {})
+        execute(
+            workspace.resources("notebooks") / f"{name}.ipynb", run.path / "notebooks" / f"{name}.ipynb", run, stage, progress
+        )
+        run = Run.open(run.path)
+    return run
+
+
+def _assign(run: Run, scored: Run) -> tuple[Any, list[str]]:
+    import numpy as np
+
+    from workbench.clustering.model import load_model
+
+    segmenter = load_model(run.read_model("segmenter"))
+    features = scored.read("features").set_index("customer_id")
+    wanted = [str(name) for name in segmenter.space_.feature_names_in_]
+    missing = [name for name in wanted if name not in features]
+    if len(missing) > (1 - MIN_SHARE) * len(wanted):
+        raise InputError(
+            f"{len(missing)} of the {len(wanted)} features that run {run.path.name} was learned from are missing: {', '.join(missing[:5])}, …",
+            "Segments would rest on what is not known.",
+            "declare the sources that the run had",
+        )
+    labels, strengths = segmenter.place(features.reindex(columns=wanted).astype(float))
+    quality = run.read("segment_quality").set_index("segment_id")
+    placed = features[[]].assign(segment_id=labels, strength=strengths, assigned="soft")
+    table = scored.read("customers")[["customer_id"]].merge(placed.reset_index(), on="customer_id", how="left")
+    table["segment_id"] = table.segment_id.fillna(-1).astype(int)
+    table["strength"] = table.strength.fillna(0.0)
+    named = {column: table.segment_id.map(quality[column]).fillna("unassigned") for column in ("segment_name", "macro_segment")}
+    table = table.assign(**named, assigned=np.where(table.segment_id < 0, "unassigned", "soft"))
+    return table[["customer_id", "segment_id", "segment_name", "macro_segment", "strength", "assigned"]], missing
