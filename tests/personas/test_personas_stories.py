@@ -82,7 +82,7 @@ def test_names_that_differ_only_in_the_order_of_words_are_one_name():
     "name, fault",
     [
         ("Weekend stock-up families", ""), ("Segment 1", "numbers"), ("1st shoppers", "numbers"), ("Cluster of buyers", "numbers"), ("Large customers", "how large"),
-        ("Small average shoppers", "how large"), ("Shoppers", "1 words"), ("Very many words in one name", "6 words"), ("Pregnancy-test buyers", "sensitive"),
+        ("Small other shoppers", "how large"), ("Shoppers", "1 words"), ("Very many words in one name", "6 words"), ("Pregnancy-test buyers", "sensitive"),
         ("Diabetes-care buyers", "sensitive"), ("Large-order produce buyers", ""),
     ],
 )  # fmt: skip
