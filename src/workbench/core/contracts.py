@@ -251,6 +251,33 @@ CONTRACTS: dict[str, Contract] = {
         ("customer_id",),
         {"customer_id": TEXT, "stage": Column("text", among=JOURNEY), "vip": YES_NO, "vip_in_segment": YES_NO, "vetoed": YES_NO},
     ),
+    "next_products": Contract(
+        ("segment_id", "product"),
+        {
+            "segment_id": SEGMENT,
+            "product": TEXT,
+            "kind_of": TEXT,
+            "rank": COUNT,
+            "bought_by": SHARE,
+            "base": SHARE,
+            "index": NUMBER,
+        },
+        may_be_empty=True,
+    ),
+    "product_hits": Contract(
+        ("segment_id",),
+        {
+            "segment_id": Column("whole", low=-2),
+            "hit_rate": SHARE,
+            "popularity": SHARE,
+            "difference": NUMBER,
+            "ci_low": NUMBER_OR_NOT,
+            "ci_high": NUMBER_OR_NOT,
+            "n": COUNT,
+            "verdict": TEXT,
+        },
+        may_be_empty=True,
+    ),
     "kpis": Contract(
         ("segment_id", "kpi"),
         {
