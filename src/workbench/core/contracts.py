@@ -251,6 +251,37 @@ CONTRACTS: dict[str, Contract] = {
         ("customer_id",),
         {"customer_id": TEXT, "stage": Column("text", among=JOURNEY), "vip": YES_NO, "vip_in_segment": YES_NO, "vetoed": YES_NO},
     ),
+    "persona_gaps": Contract(("segment_id", "unknown"), {"segment_id": SEGMENT, "unknown": TEXT, "known": SHARE}),
+    "quotes": Contract(
+        ("segment_id",),
+        {
+            "segment_id": SEGMENT,
+            "topic": TEXT,
+            "customers": COUNT,
+            "n": COUNT,
+            "share": SHARE,
+            "ci_low": SHARE,
+            "ci_high": SHARE,
+            "base": SHARE,
+            "quote": TEXT,
+            "source": TEXT,
+            "row": COUNT,
+        },
+        may_be_empty=True,
+    ),
+    "archetypes": Contract(
+        ("segment_id",),
+        {"segment_id": SEGMENT, "archetype": TEXT, "price_tier": Column("text", among=("value", "standard", "premium"))},
+    ),
+    "function_playbook": Contract(
+        ("function", "segment_id", "what"),
+        {
+            "function": Column("text", among=("marketing", "sales", "service", "product")),
+            "segment_id": SEGMENT,
+            "what": TEXT,
+            "text": TEXT,
+        },
+    ),
     "next_products": Contract(
         ("segment_id", "product"),
         {

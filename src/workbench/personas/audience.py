@@ -22,6 +22,7 @@ from workbench.core.errors import ParameterError
 from workbench.core.inputs import read_key
 from workbench.personas import addresses
 from workbench.personas.addresses import HASH, PROFILES
+from workbench.personas.running import RECENT_DAYS, recent_contacts
 
 if TYPE_CHECKING:
     from workbench.core.rundir import Run
@@ -34,8 +35,6 @@ SHOWN_HELD_OUT = ("email", "crm", "service")  # their files say who is held out;
 ADDRESSED_BY = {"email": ("email",), "crm": ("email", "phone"), "linkedin": ("email",)} | {
     c: ("email", "phone") for c in ("google", "meta", "tiktok")
 }
-RECENT_DAYS = 28
-SENT = ("email_sent", "campaign_sent")
 HIGHEST = 2**32
 HASH_CELL = "^[0-9a-fA-F]{64}$"
 
@@ -139,10 +138,7 @@ def _refuse_hashes(known: ir.Table, rules: Activation) -> None:
 
 def _running_contacts(run: Run, con: ibis.BaseBackend) -> ir.Table | None:
     """customer_id, running: contacts per week that the company's own campaigns made in the 28 days before as_of."""
-    events = run.read_on(con, "events")
-    until = ibis.timestamp(run.config.as_of.isoformat(), timezone="UTC")
-    recent = (events.occurred_at < until) & (events.occurred_at >= until - ibis.interval(days=RECENT_DAYS))
-    sent = events.filter(events.event_type.isin(SENT), recent, events.customer_id.notnull())
+    sent = recent_contacts(run.read_on(con, "events"), run.config.as_of)
     return sent.group_by("customer_id").agg(running=sent.count() * 7.0 / RECENT_DAYS)
 
 

@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from workbench.core.rundir import Run
 
 # What customers of a kind of company are called in names: on their own, and after what they buy.
 PEOPLE = {"b2c": ("shoppers", "buyers"), "b2b": ("accounts", "accounts")}
@@ -66,8 +70,8 @@ SIZES = {"big", "small", "large", "medium", "huge", "tiny", "major", "minor", "o
 PEOPLE_WORDS = {"customers", "shoppers", "buyers", "accounts", "people", "households", "clients", "users"}
 # What law protects or what nobody wants to be told about himself: health, faith, origin, sex, addiction, pregnancy, minors.
 SENSITIVE = re.compile(
-    r"\b(pharmac|medic|health|diabet|incontinen|pregnan|contracept|condom|sexual|erotic|tobacco|cigar|vape|halal|kosher|religio|christian"
-    r"|muslim|jewish|ethnic|race|racial|disab|diet pill|hospital|psych|cancer|fertil|union|politic|gambl|lotter|debt|bab(y|ies)|child|infant|gay|lesbian)",
+    r"\b(?:pharmac|medic|health|diabet|incontinen|pregnan|contracept|condom|sexual|erotic|tobacco|cigar|vape|halal|kosher|religio|christian"
+    r"|muslim|jewish|ethnic|race|racial|disab|diet pill|hospital|psych|cancer|fertil|union|politic|gambl|lotter|debt|bab(?:y|ies)|child|infant|gay|lesbian)",
     re.IGNORECASE,
 )
 
@@ -95,6 +99,11 @@ def kept_names(lineage: pd.DataFrame | None) -> dict[int, str]:
     went_on = went_on.sort_values(["shared", "jaccard", "segment_id"], ascending=[False, False, True])
     went_on = went_on.drop_duplicates("segment_id").drop_duplicates("previous_name")
     return {row.segment_id: row.previous_name for row in went_on.itertuples() if not fault_of_name(row.previous_name)}
+
+
+def read_kept_names(run: Run) -> dict[int, str]:
+    """Names that segments keep from the last run (see `kept_names`); none where the run has no lineage."""
+    return kept_names(run.read("lineage") if run.has("lineage") else None)
 
 
 def fault_of_name(name: str) -> str:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from scipy import stats
 
 from workbench.core import engine
+from workbench.personas.naming import SENSITIVE
 
 if TYPE_CHECKING:
     from workbench.core.config import Config
@@ -92,16 +93,16 @@ def next_products(ranked: pd.DataFrame, bought: ir.Table, words: Mapping[str, st
     """The `count` products of each segment that members buy more than everybody (index above 100), most bought first, with kind_of.
 
     Which of them a customer gets depends on the customer: what was bought already is passed over (as in `judge_products`).
-    words: names for readers of subcategories and categories.
+    words: names for readers of subcategories and categories. What may be sensitive is not recommended.
     """
     chosen = ranked[ranked["index"] > 100]
-    chosen = chosen[chosen.groupby("segment_id").cumcount() < count]
     named = bought.filter(bought["product"].isin(sorted(chosen["product"].unique()) or [""]))
     kinds = engine.fetch(named.group_by("product").agg(kind_of=named.kind_of.max())).set_index("product").kind_of
     kinds = kinds.map(lambda k: words.get(k, str(k).lower()))
-    places = chosen.groupby("segment_id").cumcount() + 1
-    told = chosen.assign(rank=places, kind_of=chosen["product"].map(kinds).fillna("").astype("str"))
-    return told.astype({"product": "str"}).reset_index(drop=True)
+    told = chosen.assign(kind_of=chosen["product"].map(kinds).fillna("").astype("str")).astype({"product": "str"})
+    told = told[~(told.kind_of + " " + told["product"]).str.contains(SENSITIVE)]
+    told = told.assign(rank=told.groupby("segment_id").cumcount() + 1)
+    return told[told["rank"] <= count].reset_index(drop=True)
 
 
 def judge_products(bought: ir.Table, ranked: pd.DataFrame, labels: pd.Series, confidence: float) -> pd.DataFrame:
