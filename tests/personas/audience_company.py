@@ -83,7 +83,7 @@ STAGE_TABLES = {
     "ingest": ("identities", "customers", "private/persons", "events"),
     "features": ("features",),
     "clustering": ("rules",),
-    "personas": ("segments", "segment_quality", "personas", "playbook", "journey"),
+    "personas": ("segments", "segment_quality", "personas", "playbook", "journey", "function_playbook"),
     "kpis": (),
 }
 

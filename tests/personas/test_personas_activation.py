@@ -422,6 +422,17 @@ def test_rows_keep_the_json_schema(run, home):
         jsonschema.validate(json.loads(line), schema)
 
 
+def test_each_function_gets_its_page_for_the_segments_exported(home):
+    pages = pd.DataFrame([(f, i, "what", f"{f} does this") for f in ("marketing", "sales", "service", "product") for i in (0, 3)], columns=["function", "segment_id", "what", "text"])  # fmt: skip
+    run = write_run(home, function_playbook=pages)
+    for channel, function in (("email", "marketing"), ("crm", "sales"), ("service", "service"), ("csv", "product")):
+        done = export_audience(run, channel, home / "out", rules(min_audience=1))
+        text = (done.folder / f"playbook_{function}.md").read_text()
+        assert f"## {company.NAMES[0]}\n\n- what: {function} does this" in text
+        assert company.NAMES[3] not in text  # it failed and is not exported
+        assert f"playbook_{function}.md" in done.files
+
+
 def test_the_website_gets_rules_for_strangers_where_the_run_has_them(home):
     folder = export_audience(write_run(home), "web", home / "out", rules(min_audience=1))
     assert "rules.json is left out" in folder.notes[0]
