@@ -80,10 +80,10 @@ def write_run(home, run_id="base", known=None, people=None, labels=None, **more)
 
 
 STAGE_TABLES = {
-    "ingest": ("identities", "customers", "private/persons", "events"),
+    "ingest": ("identities", "customers", "private/persons", "private/addresses", "events"),
     "features": ("features",),
     "clustering": ("rules",),
-    "personas": ("segments", "segment_quality", "personas", "playbook", "journey"),
+    "personas": ("segments", "segment_quality", "personas", "playbook", "journey", "function_playbook"),
     "kpis": (),
 }
 

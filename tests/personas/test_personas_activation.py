@@ -108,6 +108,17 @@ def test_a_suppressed_person_is_found_in_any_spelling(home, entry):
         assert after.account.set_index("reason").customers[audience.SUPPRESSED] == 1
 
 
+def test_a_suppressed_address_that_did_not_survive_counts_as_well(home):
+    """A person has two mailboxes, asks under the one that is not written to, and must not be written to under the other."""
+    other = pd.DataFrame({"customer_id": ["c_0000000000000001", "c_0000000000000006"], "email": ["old.box@example.org", None], "phone": [None, "+13125550006"]})  # fmt: skip
+    run = write_run(home, **{"private/addresses": other})
+    (home / "never.csv").write_text("Old.Box@example.org\n(312) 555-0006\n")
+    done = export_audience(run, "email", home / "out", rules(suppression="never.csv", min_audience=1))
+    assert not {"c_0000000000000001", "c_0000000000000006"} & set(tracks(done.folder).customer_id)
+    assert done.account.set_index("reason").customers[audience.SUPPRESSED] == 2
+    assert len(tracks(done.folder)) > 50
+
+
 def test_a_no_under_another_record_of_the_same_address_counts(home):
     people = persons(customers())
     people.loc[2, "email"] = "ann.lee@googlemail.com"  # customer 2 said no …
@@ -420,6 +431,17 @@ def test_rows_keep_the_json_schema(run, home):
     schema = json.loads((folder / "audience.schema.json").read_text())
     for line in (folder / "audience.jsonl").read_text().splitlines():
         jsonschema.validate(json.loads(line), schema)
+
+
+def test_each_function_gets_its_page_for_the_segments_exported(home):
+    pages = pd.DataFrame([(f, i, "what", f"{f} does this") for f in ("marketing", "sales", "service", "product") for i in (0, 3)], columns=["function", "segment_id", "what", "text"])  # fmt: skip
+    run = write_run(home, function_playbook=pages)
+    for channel, function in (("email", "marketing"), ("crm", "sales"), ("service", "service"), ("csv", "product")):
+        done = export_audience(run, channel, home / "out", rules(min_audience=1))
+        text = (done.folder / f"playbook_{function}.md").read_text()
+        assert f"## {company.NAMES[0]}\n\n- what: {function} does this" in text
+        assert company.NAMES[3] not in text  # it failed and is not exported
+        assert f"playbook_{function}.md" in done.files
 
 
 def test_the_website_gets_rules_for_strangers_where_the_run_has_them(home):

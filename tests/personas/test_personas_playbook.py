@@ -63,11 +63,6 @@ def test_the_first_rule_whose_traits_a_segment_has_is_taken():
     assert told["acquisition", 2] == "look-alike audience without a price offer"
 
 
-def test_the_tagline_enters_the_message():
-    told = matrix(traits((0, "aov", 0.5, 0.9))).set_index(["stage", "segment_id"]).message
-    assert told["acquisition", 2] == "They c."
-
-
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from(JOURNEY)), min_size=1, max_size=40))
 def test_stage_counts_add_up_to_the_customers(rows):

@@ -1,7 +1,6 @@
-"""Recommendations: planted tastes beat popularity on what comes after, indifferent customers do not, nothing after as_of is used."""
+"""Next products: learned before as_of only, and better than popularity where segments really differ."""
 
-import datetime as dt
-
+import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,80 +9,84 @@ import pytest
 from workbench.core import engine
 from workbench.core.config import Config
 from workbench.core.contracts import check_frame
-from workbench.personas import next_products as products
+from workbench.personas.next_products import judge_products, next_products, product_level, purchases, rank_products
 
-AS_OF = dt.date(2024, 7, 1)
-CONFIG = Config.model_validate(
-    {
-        "as_of": str(AS_OF), "company": {"timezone": "UTC"}, "features": {"window_days": 60, "horizon_days": 30},
-        "sources": {"pos": {"kind": "pos", "path": "x.csv", "record_id": "c"}},
-    }
-)  # fmt: skip
+CONFIG = Config(as_of="2024-01-01", sources={"till": {"kind": "pos", "path": "x.csv", "record_id": "card"}}, company={"timezone": "UTC"})  # fmt: skip
+BEFORE, AFTER = pd.Timestamp("2023-11-01", tz="UTC"), pd.Timestamp("2024-02-01", tz="UTC")
+GOODS = [f"{taste}{i}" for taste in ("tea", "coffee") for i in range(12)]
 
 
-def shop(con, taste, seed=0, customers=600, after=True):
-    """Two segments, twenty items; a customer buys an item of the own ten with probability taste, else any; -> events, labels."""
-    generator = np.random.default_rng(seed)
-    labels = pd.Series(np.arange(customers) % 2, index=pd.Index([f"c{i:04d}" for i in range(customers)], name="customer_id"))
-    rows = []
-    for customer, segment in labels.items():
-        for days in [*generator.integers(1, 60, 6), *(-generator.integers(1, 29, 3) if after else ())]:
-            own = generator.random() < taste
-            item = segment * 10 + generator.integers(10) if own else generator.integers(20)
-            rows.append((customer, pd.Timestamp(AS_OF, tz="UTC") - pd.Timedelta(days=int(days)), f"i{item:02d}"))
-    frame = pd.DataFrame(rows, columns=["customer_id", "occurred_at", "item"]).assign(event_type="order", category="GOODS")
-    return engine.as_table(
-        con, pa.Table.from_pandas(frame, preserve_index=False), f"shop_{seed}_{round(10 * taste)}_{after}"
-    ), labels
+def labels(members=80) -> pd.Series:
+    return pd.Series(np.repeat([0, 1], members), index=[f"c{i:03d}" for i in range(2 * members)])
 
 
-def ranked(con, *shopped):
-    events, labels = shopped
-    bought = products.purchases(events, labels, CONFIG)
-    return bought, products.rank_products(bought, labels), labels
+def orders(taste: float, seed=3) -> ibis.Table:
+    """Segment 0 buys tea, segment 1 coffee; taste: how much likelier than the other. Six products before as_of and six after."""
+    rng, rows = np.random.default_rng(seed), []
+    for customer, segment in labels().items():
+        weights = np.where([g.startswith(("tea", "coffee")[segment]) for g in GOODS], taste, 1.0)
+        for moment in (BEFORE, AFTER):
+            rows += [(customer, moment, "order", item) for item in rng.choice(GOODS, 6, replace=False, p=weights / weights.sum())]
+    frame = pd.DataFrame(rows, columns=["customer_id", "occurred_at", "event_type", "item"])
+    frame = frame.assign(subcategory=frame.item.str.rstrip("0123456789").str.upper(), category=None).astype({"category": "str"})
+    return engine.as_table(engine.connect(CONFIG.engine), pa.Table.from_pandas(frame, preserve_index=False), "events")
 
 
-def test_planted_tastes_beat_popularity_with_an_interval(con):
-    bought, ranking, labels = ranked(con, *shop(con, 0.9))
-    judged = products.judge_products(bought, ranking, labels, 0.95)
-    check_frame("product_test", judged)
-    assert judged.segment_id.to_list() == [0, 1, -2]
+def told(events):
+    bought = purchases(events, labels(), CONFIG)
+    ranked = rank_products(bought, labels())
+    return bought, ranked, judge_products(bought, ranked, labels(), 0.95)
+
+
+def test_recommendations_beat_popularity_where_tastes_differ():
+    bought, ranked, judged = told(orders(12.0))
+    assert set(judged.segment_id) == {0, 1, -2}
     assert set(judged.verdict) == {"better"}
-    assert (judged.ci_low > 0).all()
-    offers = products.next_products(ranking, bought, {"GOODS": "goods"})
-    check_frame("next_products", offers)
-    assert offers[offers.segment_id == 0]["product"].lt("i10").all()
-    assert offers[offers.segment_id == 1]["product"].ge("i10").all()
-    assert set(offers.kind_of) == {"goods"}
-    assert (offers.lift > 1).all()
+    assert (judged.ci_low < judged.difference).all()
+    assert (judged.difference < judged.ci_high).all()
+    assert judged.n.tolist() == [80, 80, 160]
+    chosen = next_products(ranked, bought, {"TEA": "teas"})
+    assert chosen[chosen.segment_id == 0].kind_of.tolist() == ["teas"] * 5
+    assert chosen[chosen.segment_id == 1].kind_of.tolist() == ["coffee"] * 5
+    assert (chosen["index"] > 100).all()
+    check_frame("next_products", chosen)
+    check_frame("product_hits", judged)
 
 
-def test_without_tastes_nothing_is_claimed(con):
-    verdicts = [
-        products.judge_products(*(found := ranked(con, *shop(con, 0.0, seed)))[:2], found[2], 0.95).verdict.iloc[-1]
-        for seed in range(6)
-    ]
-    assert verdicts.count("not told apart") >= 4
+def test_they_do_not_claim_to_where_everybody_is_alike():
+    """The interval holds zero for everybody together, whatever the seed."""
+    for seed in range(3):
+        judged = told(orders(1.0, seed))[2].set_index("segment_id")
+        assert judged.verdict[-2] == "not told apart"
 
 
-def test_nothing_after_as_of_is_used_and_without_it_nothing_is_judged(con):
-    _, with_after, _ = ranked(con, *shop(con, 0.9, 3))
-    bought, without, labels = ranked(con, *shop(con, 0.9, 3, after=False))
-    before = shop(con, 0.9, 3)[0].filter(lambda t: t.occurred_at < pd.Timestamp(AS_OF, tz="UTC"))
-    _, cut, _ = ranked(con, before, labels)
-    pd.testing.assert_frame_equal(with_after, cut)
-    assert products.judge_products(bought, without, labels, 0.95).empty
+def test_nothing_after_as_of_is_learned_from():
+    events = orders(12.0)
+    past = events.filter(events.occurred_at < BEFORE + pd.Timedelta(days=1))
+    whole, cut = told(events), told(past)
+    pd.testing.assert_frame_equal(whole[1], cut[1])
+    assert cut[2].empty
+    check_frame("product_hits", cut[2])
 
 
-def test_shares_by_hand(con):
-    day = pd.Timestamp("2024-06-01", tz="UTC")
-    frame = pd.DataFrame(
-        {"customer_id": ["a", "a", "b", "c"], "item": ["x", "x", "x", "y"], "occurred_at": day, "event_type": "order"}
-    )
-    events = engine.as_table(con, pa.Table.from_pandas(frame, preserve_index=False), "by_hand")
-    labels = pd.Series([0, 0, 1], index=["a", "b", "c"])
-    _, table, _ = ranked(con, events, labels)
-    row = table[(table.segment_id == 0) & (table["product"] == "x")].iloc[0]
-    assert (row.buyers, row.n) == (2, 2)
-    assert row.base == pytest.approx(2 / 3)
-    assert row.bought_by == pytest.approx((2 + 20 * 2 / 3) / 22)
+def test_what_was_bought_already_is_no_hit():
+    """A customer who only buys the same again after as_of counts as a miss for both."""
+    events = orders(12.0).filter(lambda t: t.occurred_at < BEFORE + pd.Timedelta(days=1))
+    again = events.mutate(occurred_at=ibis.literal(AFTER.to_pydatetime()).cast(events.occurred_at.type()))
+    judged = told(events.union(again))[2]
+    assert judged.hit_rate.eq(0).all()
+    assert judged.popularity.eq(0).all()
+
+
+@pytest.mark.parametrize("missing, level", [([], "item"), (["item"], "subcategory")])
+def test_a_level_that_is_mostly_empty_is_passed_over(missing, level):
+    events = orders(1.0)
+    assert product_level(events.mutate(**{m: ibis.null("string") for m in missing})) == level
+
+
+def test_no_orders_give_no_products():
+    events = orders(1.0)
+    bought, ranked, judged = told(events.filter(events.event_type == "none"))
+    assert ranked.empty
+    assert judged.empty
+    assert next_products(ranked, bought, {}).empty

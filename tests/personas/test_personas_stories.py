@@ -11,6 +11,8 @@ from persona_data import PLANTED, catalog, customers, quality
 from workbench.core.config import PersonaSettings
 from workbench.core.contracts import check_frame
 from workbench.core.errors import WorkbenchError
+from workbench.personas import quotes
+from workbench.personas.aspects import known_shares, tell_aspects
 from workbench.personas.naming import fault_of_name, kept_names, name_segments
 from workbench.personas.profile import choose_drivers, compare_segments
 from workbench.personas.story import NUMBER, check_story, show_value, tell_claim, tell_personas
@@ -18,9 +20,15 @@ from workbench.personas.story import NUMBER, check_story, show_value, tell_claim
 FEATURES, LABELS = customers(0)
 COMPARED = compare_segments(FEATURES, LABELS, catalog(), 0.95)
 NAMES = name_segments(COMPARED, catalog(), LABELS.value_counts())
-DRIVERS = choose_drivers(COMPARED, catalog(), PersonaSettings())
+DRIVERS = tell_aspects(choose_drivers(COMPARED, catalog(), PersonaSettings()), COMPARED, catalog(), PersonaSettings())
+GAPS = known_shares(FEATURES, LABELS, catalog())
 QUALITY = quality(LABELS, NAMES)
-PERSONAS = tell_personas(QUALITY, DRIVERS, "EUR")
+QUOTES = pd.DataFrame([(1, "late delivery", 20, 160, 0.125, 0.08, 0.19, 0.091, "It came 3 days late.", "tickets", 1503)], columns=quotes.COLUMNS)  # fmt: skip
+PERSONAS = tell_personas(QUALITY, DRIVERS, GAPS, QUOTES, "EUR")
+
+
+def check(personas, drivers=DRIVERS, gaps=GAPS, said=QUOTES):
+    return check_story(personas, QUALITY, drivers, gaps, said, "EUR")
 
 
 # -- names ----------------------------------------------------------------------------------------------------------------
@@ -127,7 +135,7 @@ def test_a_kept_name_is_not_given_to_another_segment():
 
 
 def test_every_number_of_every_story_stands_in_a_table():
-    checked = check_story(PERSONAS, QUALITY, DRIVERS, "EUR")
+    checked = check(PERSONAS)
     assert checked == sum(len(NUMBER.findall(p.story + p.tagline)) for p in PERSONAS.itertuples())
     assert checked >= 3 * len(PERSONAS) + 2 * len(DRIVERS)
     check_frame("personas", PERSONAS)
@@ -141,31 +149,64 @@ def test_a_changed_number_is_found(segment):
         lied = PERSONAS.copy()
         lied.loc[at, "story"] = PERSONAS.story[at][: place.start()] + "98765.4" + PERSONAS.story[at][place.end() :]
         with pytest.raises(WorkbenchError, match="tells 98765.4, which no table carries"):
-            check_story(lied, QUALITY, DRIVERS, "EUR")
+            check(lied)
+
+
+EVERY = [(at, place.start(), place.end()) for at, story in PERSONAS.story.items() for place in NUMBER.finditer(story)]
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(st.sampled_from(EVERY), st.sampled_from(EVERY), st.integers(0, 9), st.data())
+def test_no_number_can_be_changed_into_any_other(place, other, digit, data):
+    """One digit changed, or the number of another place put here: found, unless it is the same number."""
+    at, start, end = place
+    number = PERSONAS.story[at][start:end]
+    digits = [i for i, c in enumerate(number) if c.isdigit()]
+    hit = data.draw(st.sampled_from(digits))
+    for lie in (f"{number[:hit]}{digit}{number[hit + 1 :]}", PERSONAS.story[other[0]][other[1] : other[2]]):
+        lied = PERSONAS.copy()
+        lied.loc[at, "story"] = PERSONAS.story[at][:start] + lie + PERSONAS.story[at][end:]
+        if lie == number:
+            check(lied)
+        else:
+            with pytest.raises(WorkbenchError, match="which no table carries at that place"):
+                check(lied)
+
+
+def test_numbers_may_be_left_out_but_not_exchanged():
+    shorter = PERSONAS.copy()
+    shorter["story"] = [f"They are {story.split(' customers')[0]}." for story in PERSONAS.story]
+    assert check(shorter) == len(PERSONAS) + sum(len(NUMBER.findall(t)) for t in PERSONAS.tagline)
+    swapped = PERSONAS.assign(story=PERSONAS.story.str.replace(r"^(\S+) customers, (\S+) %", r"\2 customers, \1 %", regex=True))
+    with pytest.raises(WorkbenchError):
+        check(swapped)
 
 
 def test_a_clause_counts_what_its_noun_names_and_repeats_no_unit():
-    row = pd.Series({"claim": "order often", "noun": "orders", "value": 12.04, "base": 8.3, "unit": "orders"})
+    row = pd.Series(
+        {"claim": "order often", "noun": "orders", "value": 12.04, "base": 8.3, "unit": "orders", "n": 40, "coverage": 1.0}
+    )
     assert tell_claim(row, "EUR") == "order often (orders: 12.0, all customers: 8.3)"
+    assert tell_claim(pd.Series({**row, "coverage": 0.2}), "EUR").endswith("all customers: 8.3, known of 40 members)")
     row = row.replace({"orders": "share", "order often": "buy on discount"})
     assert "1204 %, all customers: 830 %" in tell_claim(row, "EUR")
 
 
 def test_a_lost_minus_is_found():
     drivers = DRIVERS.iloc[:1].assign(segment_id=0, value=-0.35, base=0.1, unit="share")
-    told = tell_personas(QUALITY, drivers, "EUR")
+    told = tell_personas(QUALITY, drivers, GAPS, QUOTES, "EUR")
     assert "-35 %" in told.story[0]
-    assert check_story(told, QUALITY, drivers, "EUR") > 0
+    assert check(told, drivers) > 0
     lied = told.assign(story=told.story.str.replace("-35 %", "35 %"))
     with pytest.raises(WorkbenchError, match="tells 35,"):
-        check_story(lied, QUALITY, drivers, "EUR")
+        check(lied, drivers)
 
 
 def test_a_number_of_another_segment_is_found():
     lied = PERSONAS.copy()
     lied.loc[0, "story"] = PERSONAS.story[0].replace("300 customers", "160 customers")
     with pytest.raises(WorkbenchError, match="tells 160"):
-        check_story(lied, QUALITY, DRIVERS, "EUR")
+        check(lied)
 
 
 def test_a_story_says_its_size_its_claims_and_how_far_to_trust_it():
@@ -180,6 +221,15 @@ def test_a_story_says_its_size_its_claims_and_how_far_to_trust_it():
     verdicts = QUALITY.set_index("segment_id").verdict
     assert all(("does not survive resampling" in told[s]) == (verdicts[s] == "fail") for s in told.index)
     assert all(("border moves" in told[s]) == (verdicts[s] == "watch") for s in told.index)
+
+
+def test_a_story_quotes_what_they_write_and_says_what_is_not_known():
+    told = PERSONAS.set_index("segment_id")
+    assert "They write most about late delivery (12 % of members, all customers: 9 %): “It came 3 days late.” (tickets, row 1,503)." in told.body[1]  # fmt: skip
+    assert all("write most" not in told.body[i] for i in told.index if i != 1)
+    assert "what matters to them (of 100 %)" in told.caution[0]  # this company asks nobody
+    assert told.caution.str.contains("of nobody why they do it").all()
+    assert (told.story == told.body + " " + told.caution).all()
 
 
 @pytest.mark.parametrize(
@@ -200,7 +250,7 @@ def test_values_are_shown_in_their_unit(value, unit, shown):
 
 
 def test_personas_are_told_without_any_driver():
-    told = tell_personas(QUALITY, DRIVERS.iloc[:0], "EUR")
-    assert check_story(told, QUALITY, DRIVERS.iloc[:0], "EUR") == 3 * len(QUALITY)
+    told = tell_personas(QUALITY, DRIVERS.iloc[:0], GAPS.iloc[:0], QUOTES.iloc[:0], "EUR")
+    assert check(told, DRIVERS.iloc[:0], GAPS.iloc[:0], QUOTES.iloc[:0]) == 3 * len(QUALITY)
     assert isinstance(told, pd.DataFrame)
     assert set(told.tagline) == {"Close to the average customer in everything that was measured."}

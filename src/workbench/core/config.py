@@ -374,6 +374,9 @@ class PersonaSettings(Stage):
     false_discovery: float = Field(0.05, gt=0, lt=1, description="share of claims that may be chance")
     min_effect: float = Field(0.3, ge=0, description="smallest difference worth a sentence, in standard deviations")
     max_claims: Count = Field(6, ge=1, le=20, description="claims told per persona")
+    writer: str = Field("", description="OpenAI-compatible endpoint that rephrases stories, https://host/v1; empty: none")
+    writer_model: str = Field("", description="which model the endpoint is asked for")
+    writer_key: str = Field("", pattern=r"^(env:\w+)?$", description="the endpoint's key, only as env:NAME; empty: none")
 
 
 class KpiSettings(Stage):

@@ -173,6 +173,7 @@ CONTRACTS: dict[str, Contract] = {
         {"source": TEXT, "row": COUNT, "customer_id": TEXT, "occurred_at": MOMENT, "event_type": TEXT, "text": TEXT},
         may_be_empty=True,
     ),
+    "private/addresses": Contract((), {"customer_id": TEXT, "email": TEXT_OR_NOT, "phone": TEXT_OR_NOT}, may_be_empty=True),
     "outcomes": Contract(("customer_id",), {"customer_id": TEXT}),
     "segments": Contract(
         ("customer_id",),
@@ -274,35 +275,6 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),  # fmt: skip
-    "next_products": Contract(
-        ("segment_id", "product"),
-        {
-            "segment_id": SEGMENT,
-            "product": TEXT,
-            "rank": COUNT,
-            "bought_by": SHARE,
-            "base": SHARE,
-            "lift": NUMBER,
-            "buyers": COUNT,
-            "n": COUNT,
-            "kind_of": TEXT,
-        },
-        may_be_empty=True,
-    ),  # fmt: skip
-    "product_test": Contract(
-        ("segment_id",),
-        {
-            "segment_id": Column("whole", low=-2),
-            "hit_rate": SHARE,
-            "popularity": SHARE,
-            "difference": NUMBER,
-            "ci_low": NUMBER_OR_NOT,
-            "ci_high": NUMBER_OR_NOT,
-            "n": COUNT,
-            "verdict": TEXT,
-        },
-        may_be_empty=True,
-    ),  # fmt: skip
     "playbook": Contract(
         ("segment_id", "stage"),
         {
@@ -321,6 +293,64 @@ CONTRACTS: dict[str, Contract] = {
     "journey": Contract(
         ("customer_id",),
         {"customer_id": TEXT, "stage": Column("text", among=JOURNEY), "vip": YES_NO, "vip_in_segment": YES_NO, "vetoed": YES_NO},
+    ),
+    "persona_gaps": Contract(("segment_id", "unknown"), {"segment_id": SEGMENT, "unknown": TEXT, "known": SHARE}),
+    "quotes": Contract(
+        ("segment_id",),
+        {
+            "segment_id": SEGMENT,
+            "topic": TEXT,
+            "customers": COUNT,
+            "n": COUNT,
+            "share": SHARE,
+            "ci_low": SHARE,
+            "ci_high": SHARE,
+            "base": SHARE,
+            "quote": TEXT,
+            "source": TEXT,
+            "row": COUNT,
+        },
+        may_be_empty=True,
+    ),
+    "archetypes": Contract(
+        ("segment_id",),
+        {"segment_id": SEGMENT, "archetype": TEXT, "price_tier": Column("text", among=("value", "standard", "premium"))},
+    ),
+    "function_playbook": Contract(
+        ("function", "segment_id", "what"),
+        {
+            "function": Column("text", among=("marketing", "sales", "service", "product")),
+            "segment_id": SEGMENT,
+            "what": TEXT,
+            "text": TEXT,
+        },
+    ),
+    "next_products": Contract(
+        ("segment_id", "product"),
+        {
+            "segment_id": SEGMENT,
+            "product": TEXT,
+            "kind_of": TEXT,
+            "rank": COUNT,
+            "bought_by": SHARE,
+            "base": SHARE,
+            "index": NUMBER,
+        },
+        may_be_empty=True,
+    ),
+    "product_hits": Contract(
+        ("segment_id",),
+        {
+            "segment_id": Column("whole", low=-2),
+            "hit_rate": SHARE,
+            "popularity": SHARE,
+            "difference": NUMBER,
+            "ci_low": NUMBER_OR_NOT,
+            "ci_high": NUMBER_OR_NOT,
+            "n": COUNT,
+            "verdict": TEXT,
+        },
+        may_be_empty=True,
     ),
     "kpis": Contract(
         ("segment_id", "kpi"),

@@ -137,3 +137,15 @@ def personal_data(golden: pd.DataFrame, region: str) -> pd.DataFrame:
         if kind in wide:
             wide[kind] = standardize(kind, wide[kind], region)
     return wide.sort_values("customer_id", ignore_index=True)
+
+
+def every_address(identifiers: pd.DataFrame, identities: pd.DataFrame) -> pd.DataFrame:
+    """Every e-mail address and phone number that any record holds of a customer -> customer_id, email, phone: one of them per row.
+
+    For private/ alone: who asks not to be written to may name an address that did not survive into `personal_data`.
+    """
+    known = identifiers[identifiers.identifier.isin(["email", "phone"])].dropna(subset=["value"])
+    known = known.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
+    known = known[["customer_id", "identifier", "value"]].drop_duplicates().sort_values(["customer_id", "identifier", "value"])
+    told = {kind: known.value.where(known.identifier == kind) for kind in ("email", "phone")}
+    return pd.DataFrame({"customer_id": known.customer_id} | told).astype("str").reset_index(drop=True)

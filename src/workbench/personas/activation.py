@@ -276,10 +276,10 @@ def _write_members(con: ibis.BaseBackend, chosen: ir.Table, folder: Path, touche
 
 
 def _write_words(run: Run, chosen: ir.Table, export: Export) -> None:
-    """Texts per segment beside the lists: agent cards, what a website shows, rules for strangers."""
-    if export.channel not in ("service", "web"):
-        return
+    """Texts per segment beside the lists: a page for the function at work, agent cards, what a website shows, rules for strangers."""
     ids = sorted(engine.fetch(chosen.select("segment_id").distinct()).segment_id.tolist())
+    for name, text in cards.function_page(run, ids, export.channel).items():
+        write_text(_new_file(export, name), text, PRIVATE_FILE)
     if export.channel == "service":
         for name, text in cards.agent_cards(run, ids).items():
             write_text(_new_file(export, name), text, PRIVATE_FILE)

@@ -22,6 +22,7 @@ from workbench.core.errors import ParameterError
 from workbench.core.inputs import read_key
 from workbench.personas import addresses
 from workbench.personas.addresses import HASH, PROFILES
+from workbench.personas.running import RECENT_DAYS, recent_contacts
 
 if TYPE_CHECKING:
     from workbench.core.rundir import Run
@@ -34,8 +35,6 @@ SHOWN_HELD_OUT = ("email", "crm", "service")  # their files say who is held out;
 ADDRESSED_BY = {"email": ("email",), "crm": ("email", "phone"), "linkedin": ("email",)} | {
     c: ("email", "phone") for c in ("google", "meta", "tiktok")
 }
-RECENT_DAYS = 28
-SENT = ("email_sent", "campaign_sent")
 HIGHEST = 2**32
 HASH_CELL = "^[0-9a-fA-F]{64}$"
 
@@ -82,7 +81,8 @@ def read_activation(path: str) -> Activation:
 def read_everyone(run: Run, con: ibis.BaseBackend, rules: Activation, listed: Mapping[str, list[str]]) -> ir.Table:
     """A finished run -> one row per customer, computed once: consent_*, segment, stage, identifiers, contacts that run, holdout.
 
-    listed: the suppression list. Identifiers come from private/persons only. Raises InputError where the run's notebook 04 wrote
+    listed: the suppression list, compared with private/persons and, where the run has it, with every other address that a source
+    knows of a customer (private/addresses). Whom to address comes from private/persons only. Raises InputError where the run's notebook 04 wrote
     no `journey`, ParameterError for identifiers that are hashes without being declared so.
     """
     customers = run.read_on(con, "customers")
@@ -105,10 +105,19 @@ def read_everyone(run: Run, con: ibis.BaseBackend, rules: Activation, listed: Ma
     )
     known = engine.materialize(con, known.order_by("customer_id"), "known")
     _refuse_hashes(known, rules)
-    stop = engine.materialize(con, _suppressed(known, listed), "stop")
+    stop = engine.materialize(con, _suppressed(_every_address(run, con, known), listed), "stop")
     everyone = engine.materialize(con, known.mutate(listed=known.customer_id.isin(stop.customer_id)), "everyone")
     con.drop_table("known")
     return everyone
+
+
+def _every_address(run: Run, con: ibis.BaseBackend, known: ir.Table) -> ir.Table:
+    """customer_id, email, phone and their one spelling: those that survived, and those that some source record holds besides."""
+    plain = known.select("customer_id", "email", "phone", "same_email", "same_phone")
+    if not run.has("private/addresses"):
+        return plain
+    other = run.read_on(con, "private/addresses").select("customer_id", "email", "phone")
+    return plain.union(other.mutate(same_email=addresses.same_email(other.email), same_phone=addresses.digits_phone(other.phone)))
 
 
 def _usable(column: ir.StringValue, rule: Callable[[ir.StringValue], ir.StringValue], is_hash: bool) -> ir.BooleanValue:
@@ -139,10 +148,7 @@ def _refuse_hashes(known: ir.Table, rules: Activation) -> None:
 
 def _running_contacts(run: Run, con: ibis.BaseBackend) -> ir.Table | None:
     """customer_id, running: contacts per week that the company's own campaigns made in the 28 days before as_of."""
-    events = run.read_on(con, "events")
-    until = ibis.timestamp(run.config.as_of.isoformat(), timezone="UTC")
-    recent = (events.occurred_at < until) & (events.occurred_at >= until - ibis.interval(days=RECENT_DAYS))
-    sent = events.filter(events.event_type.isin(SENT), recent, events.customer_id.notnull())
+    sent = recent_contacts(run.read_on(con, "events"), run.config.as_of)
     return sent.group_by("customer_id").agg(running=sent.count() * 7.0 / RECENT_DAYS)
 
 

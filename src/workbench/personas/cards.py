@@ -25,6 +25,22 @@ def agent_cards(run: Run, segment_ids: list[int]) -> dict[str, str]:
     return made
 
 
+PAGES = {"email": "marketing", "crm": "sales", "service": "service", "csv": "product"}  # who works with which channel
+
+
+def function_page(run: Run, segment_ids: list[int], channel: str) -> dict[str, str]:
+    """File name -> one page for the function that works with the channel; nothing for other channels and for runs without pages."""
+    function = PAGES.get(channel)
+    if function is None or not run.has("function_playbook"):
+        return {}
+    pages, names = run.read("function_playbook"), run.read("personas").set_index("segment_id").segment_name
+    mine = pages[(pages.function == function) & pages.segment_id.isin(segment_ids)]
+    lines = [f"# Playbook for {function}", "", f"Run {run.path.name}; only segments in this export.", ""]
+    for number, rows in mine.groupby("segment_id"):
+        lines += [f"## {names[number]}", "", *(f"- {row.what}: {row.text}" for row in rows.itertuples()), ""]
+    return {f"playbook_{function}.md": "\n".join(lines)}
+
+
 def segment_contents(run: Run, segment_ids: list[int]) -> dict[str, Any]:
     """segment_id -> name and per stage message and offer, for a content management system."""
     personas, plan = run.read("personas"), run.read("playbook")

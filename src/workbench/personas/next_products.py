@@ -19,6 +19,7 @@ import pyarrow as pa
 from scipy import stats
 
 from workbench.core import engine
+from workbench.personas.naming import SENSITIVE
 
 if TYPE_CHECKING:
     from workbench.core.config import Config
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 LEVELS = ("item", "subcategory", "category")
 PRIOR = 20.0  # a segment's share is shrunk as if so many members more had bought like everybody
 MOST = 400  # products looked at, the most bought ones
-TAKEN, COLUMNS = 5, ["segment_id", "product", "rank", "bought_by", "base", "lift", "buyers", "n"]
+TAKEN, COLUMNS = 5, ["segment_id", "product", "rank", "bought_by", "base", "index", "buyers", "n"]
 JUDGED = ["segment_id", "hit_rate", "popularity", "difference", "ci_low", "ci_high", "n", "verdict"]
 
 
@@ -71,7 +72,7 @@ def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
     """What was bought before as_of -> every segment's products, most to least bought; nothing after as_of is used.
 
     Columns: segment_id, product, rank, bought_by (share of the members who bought it, shrunk towards everybody's), base
-    (everybody's share), lift (bought_by over base), buyers, n (members). The most bought 400 products of all are looked at.
+    (everybody's share), index (100 = everybody's share), buyers, n (members). The most bought 400 products of all are looked at.
     """
     grouped = bought.filter(bought.before).group_by("segment_id", "product").agg(buyers=lambda t: t.count())
     counted = engine.fetch(grouped.order_by("segment_id", "product"))
@@ -83,34 +84,33 @@ def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
     told["n"] = told.segment_id.map(labels.value_counts())
     told["base"] = told["product"].map(totals) / len(labels)
     told["bought_by"] = (told.buyers + PRIOR * told.base) / (told.n + PRIOR)
-    told["lift"] = told.bought_by / told.base
+    told["index"] = 100 * told.bought_by / told.base
     told = told.sort_values(["segment_id", "bought_by", "product"], ascending=[True, False, True])
     return told.assign(rank=told.groupby("segment_id").cumcount() + 1)[COLUMNS].astype({"rank": int}).reset_index(drop=True)
 
 
 def next_products(ranked: pd.DataFrame, bought: ir.Table, words: Mapping[str, str], count: int = TAKEN) -> pd.DataFrame:
-    """The `count` products of each segment that members buy more than everybody (lift above 1), most bought first, with kind_of.
+    """The `count` products of each segment that members buy more than everybody (index above 100), most bought first, with kind_of.
 
     Which of them a customer gets depends on the customer: what was bought already is passed over (as in `judge_products`).
-    words: names for readers of subcategories and categories.
+    words: names for readers of subcategories and categories. What may be sensitive is not recommended.
     """
-    chosen = ranked[ranked.lift > 1]
-    chosen = chosen[chosen.groupby("segment_id").cumcount() < count]
+    chosen = ranked[ranked["index"] > 100]
     named = bought.filter(bought["product"].isin(sorted(chosen["product"].unique()) or [""]))
     kinds = engine.fetch(named.group_by("product").agg(kind_of=named.kind_of.max())).set_index("product").kind_of
     kinds = kinds.map(lambda k: words.get(k, str(k).lower()))
-    told = chosen.assign(
-        rank=chosen.groupby("segment_id").cumcount() + 1, kind_of=chosen["product"].map(kinds).fillna("").astype("str")
-    )
-    return told.astype({"product": "str"}).reset_index(drop=True)
+    told = chosen.assign(kind_of=chosen["product"].map(kinds).fillna("").astype("str")).astype({"product": "str"})
+    told = told[~(told.kind_of + " " + told["product"]).str.contains(SENSITIVE)]
+    told = told.assign(rank=told.groupby("segment_id").cumcount() + 1)
+    return told[told["rank"] <= count].reset_index(drop=True)
 
 
 def judge_products(bought: ir.Table, ranked: pd.DataFrame, labels: pd.Series, confidence: float) -> pd.DataFrame:
     """Hit rate of five recommendations in the horizon after as_of against the five most popular products, per segment and in all.
 
     Each customer gets the five best products that the customer did not buy in the window, once by the segment's share of buyers
-    and once by everybody's; a hit: one of them was bought. difference with its interval: paired over
-    the customers who ordered (t distribution). segment_id -2: everybody. No rows where the data end at as_of.
+    and once by everybody's; a hit: one of them was bought. difference with its interval: paired over the n customers who ordered
+    (t distribution). segment_id -2: everybody. verdict: better, worse or not told apart. No rows where the data end at as_of.
     """
     popular = engine.fetch(bought.group_by("product").agg(buyers=bought.before.sum()))
     order = popular.sort_values(["buyers", "product"], ascending=[False, True])["product"]
@@ -120,12 +120,17 @@ def judge_products(bought: ir.Table, ranked: pd.DataFrame, labels: pd.Series, co
     both = ours.merge(theirs, on=["customer_id", "segment_id"], suffixes=("", "_popular"))
     rows = [_judged(segment, mine, confidence) for segment, mine in both.groupby("segment_id")]
     rows += [_judged(-2, both, confidence)] if len(both) else []
-    return pd.DataFrame(rows, columns=JUDGED)
+    kinds = {"segment_id": "int64", "n": "int64", "verdict": "str"}
+    return pd.DataFrame(rows, columns=JUDGED).astype({c: kinds.get(c, "float64") for c in JUDGED})
 
 
 def _hits(bought: ir.Table, ranking: pd.DataFrame, name: str) -> pd.DataFrame:
     """customer_id, segment_id, hit: whether one of the five best products new to the customer was bought after as_of."""
-    table = _as_table(bought, ranking[["segment_id", "product", "rank"]].astype({"segment_id": "int64", "rank": "int64"}), name)
+    table = _as_table(
+        bought,
+        ranking[["segment_id", "product", "rank"]].astype({"segment_id": "int64", "product": "str", "rank": "int64"}),
+        name,
+    )
     active = bought.group_by("customer_id", "segment_id").agg(ordered=bought.after.any()).filter(lambda t: t.ordered)
     pairs = active.inner_join(table, "segment_id").select("customer_id", "segment_id", "product", "rank")
     known = pairs.left_join(bought.select("customer_id", "product", "before", "after"), ["customer_id", "product"])

@@ -113,7 +113,6 @@ def build_matrix(
             )
             plan = playbook.stages[stage]
             count = int(standing.get(stage, pd.Series(dtype=int)).get(persona.segment_id, 0))
-            message = rule.message.replace("{tagline}", persona.tagline)
             rows.append(
                 (
                     persona.segment_id,
@@ -122,7 +121,7 @@ def build_matrix(
                     rule.treatment,
                     rule.channel,
                     rule.offer,
-                    message,
+                    rule.message,
                     plan.trigger,
                     plan.kpi,
                     plan.goal,

@@ -7,6 +7,7 @@ import pandas as pd
 
 from workbench.core.config import PersonaSettings
 from workbench.core.stats import false_discovery, standardized_difference
+from workbench.personas.naming import SENSITIVE
 
 
 def compare_segments(features: pd.DataFrame, labels: pd.Series, catalog: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def choose_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, settings: Pers
     """All comparisons -> drivers: the strongest claims per segment that survive false-discovery control.
 
     A claim needs q below settings.false_discovery and an interval that stays beyond settings.min_effect / 2 on its side;
-    half of the members must have a value; of features that say the same (family and lever) the strongest two are kept. claim: the sentence part in plain words.
+    half of the members must have a value; of features that say the same (family and lever) the strongest two are kept. What may be sensitive is not told. claim: the sentence part in plain words.
     """
     words = catalog.set_index("feature")[["family", "lever", "unit", "high", "low", "noun"]]
     told = compared.join(words, on="feature")
@@ -61,6 +62,7 @@ def choose_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, settings: Pers
         & (nearest >= settings.min_effect / 2)
     ]
     told = told.assign(strength=told.effect_size.abs(), claim=np.where(told.effect_size > 0, told.high, told.low))
+    told = told[~told.claim.str.contains(SENSITIVE)]
     told = told.sort_values(["segment_id", "strength", "feature"], ascending=[True, False, True])
     told = told[told.groupby(["segment_id", "family"]).cumcount() < 2].drop_duplicates(["segment_id", "claim"])
     told = told[told.groupby("segment_id").cumcount() < settings.max_claims]

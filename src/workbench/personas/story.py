@@ -7,7 +7,18 @@ import re
 import pandas as pd
 
 from workbench.core.errors import WorkbenchError
+from workbench.personas.aspects import APART, KNOWN_WELL
 
+FEW = 0.5  # a claim about fewer members says about how many
+LEADS = {
+    APART: "They", "channel": "Channels: they", "content": "Content: they", "priority": "What matters to them: they",
+    "frustration": "What bothers them: they",
+}  # fmt: skip
+CAUTION = {
+    "pass": "",
+    "watch": "The segment's border moves when the data are resampled: use it for themes, not for one-to-one promises.",
+    "fail": "The segment does not survive resampling: do not act on it alone.",
+}
 NUMBER = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?")
 
 
@@ -17,65 +28,109 @@ def show_value(value: float, unit: str, currency: str) -> str:
         return f"{round(100 * value)} %"
     if unit == "money":
         return f"{value:,.2f} {currency}" if abs(value) < 100 else f"{value:,.0f} {currency}"
-    return f"{value:,.1f} {unit}" if unit not in ("ratio", "points") else f"{value:,.2f}"
+    return f"{value:,.1f} {unit}" if unit not in ("ratio", "points", "rank") else f"{value:,.2f}"
 
 
 def tell_claim(row: pd.Series, currency: str) -> str:
-    """One driver -> a clause: what they do, their value and everybody's; the noun says what is counted, so no unit repeats it."""
+    """One driver -> a clause: what they do, their value and everybody's; the noun says what is counted, so no unit repeats it.
+
+    Where less than half of the members have a value, the clause says how many have one.
+    """
     mine, base = (show_value(value, row.unit, currency).removesuffix(f" {row.unit}") for value in (row.value, row.base))
-    return f"{row.claim} ({row.noun}: {mine}, all customers: {base})"
+    known = f", known of {row.n:,} members" if row.coverage < FEW else ""
+    return f"{row.claim} ({row.noun}: {mine}, all customers: {base}{known})"
 
 
-def tell_personas(segments: pd.DataFrame, drivers: pd.DataFrame, currency: str) -> pd.DataFrame:
-    """Named segments (segment_id, segment_name, size, share, revenue_share, verdict) and drivers -> personas: tagline, story."""
+def tell_personas(
+    segments: pd.DataFrame, drivers: pd.DataFrame, gaps: pd.DataFrame, quotes: pd.DataFrame, currency: str
+) -> pd.DataFrame:
+    """Named segments and what is told of them -> personas: segment_id, segment_name, tagline, story, which is body and caution.
+
+    segments: segment_id, segment_name, size, share, revenue_share, verdict; drivers with `aspect` (see `tell_aspects`); gaps (see
+    `known_shares`); quotes (see `choose_quotes`).
+    """
     rows = []
     for segment in segments.itertuples(index=False):
-        mine = drivers[drivers.segment_id == segment.segment_id]
-        rows.append((segment.segment_id, segment.segment_name, _tagline(mine), _story(segment, mine, currency)))
-    return pd.DataFrame(rows, columns=["segment_id", "segment_name", "tagline", "story"]).astype(
-        {"tagline": "str", "story": "str"}
-    )
+        mine, unknown, said = (table[table.segment_id == segment.segment_id] for table in (drivers, gaps, quotes))
+        body = _body(segment, mine, said, currency)
+        caution = " ".join(part for part in (_not_known(unknown), CAUTION[segment.verdict]) if part)
+        rows.append((segment.segment_id, segment.segment_name, _tagline(mine), f"{body} {caution}".strip(), body, caution))
+    columns = ["segment_id", "segment_name", "tagline", "story", "body", "caution"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:], "str"))
 
 
 def _tagline(mine: pd.DataFrame) -> str:
-    claims = list(mine.claim[:2])
+    apart = mine[mine.aspect == APART]
+    claims = list((apart if len(apart) else mine).claim[:2])
     return f"They {' and '.join(claims)}." if claims else "Close to the average customer in everything that was measured."
 
 
-def _story(segment: object, mine: pd.DataFrame, currency: str) -> str:
+def _body(segment: object, mine: pd.DataFrame, said: pd.DataFrame, currency: str) -> str:
     who = f"{segment.size:,} customers, {100 * segment.share:.1f} % of all, bringing {100 * segment.revenue_share:.1f} % of revenue."
-    clauses = [tell_claim(row, currency) for _, row in mine.iterrows()]
-    does = f" They {'; '.join(clauses)}." if clauses else " Nothing that was measured sets them apart reliably."
-    caution = {
-        "pass": "",
-        "watch": " The segment's border moves when the data are resampled: use it for themes, not for one-to-one promises.",
-        "fail": " The segment does not survive resampling: do not act on it alone.",
-    }
-    return who + does + caution[segment.verdict]
+    parts = [who]
+    for aspect, lead in LEADS.items():
+        clauses = [tell_claim(row, currency) for _, row in mine[mine.aspect == aspect].iterrows()]
+        parts += [f"{lead} {'; '.join(clauses)}."] if clauses else []
+    parts += [] if len(mine) else ["Nothing that was measured sets them apart reliably."]
+    return " ".join([*parts, *(tell_quote(row) for row in said.itertuples(index=False))])
 
 
-def check_story(personas: pd.DataFrame, segments: pd.DataFrame, drivers: pd.DataFrame, currency: str) -> int:
-    """Count the numbers in all stories; raises WorkbenchError for one that no table row shows."""
+def tell_quote(row: object) -> str:
+    """One row of quotes -> what they write about most, how many, everybody's share, and one message word for word."""
+    shares = f"{100 * row.share:.0f} % of members, all customers: {100 * row.base:.0f} %"
+    return f"They write most about {row.topic} ({shares}): “{row.quote}” ({row.source}, row {row.row:,})."
+
+
+def _not_known(unknown: pd.DataFrame) -> str:
+    """What the data do not carry, the least known first."""
+    rows = unknown[unknown.known < KNOWN_WELL].itertuples(index=False)
+    told = [f"{row.unknown} (of {100 * (1 - row.known):.0f} %)" for row in rows]
+    return f"Not known: {'; '.join(told)}; and of nobody why they do it." if told else ""
+
+
+def check_story(
+    personas: pd.DataFrame, segments: pd.DataFrame, drivers: pd.DataFrame, gaps: pd.DataFrame, quotes: pd.DataFrame, currency: str
+) -> int:
+    """Count the numbers in all stories; raises WorkbenchError for one that the tables do not carry at that place.
+
+    The tables are those that `tell_personas` told from. Numbers may be left out, but not added, changed or exchanged; words are
+    not compared, so another writer may rephrase.
+    """
     checked = 0
     for persona in personas.itertuples(index=False):
         segment = segments[segments.segment_id == persona.segment_id].iloc[0]
-        mine = drivers[drivers.segment_id == persona.segment_id]
-        allowed = {f"{segment['size']:,}", f"{100 * segment.share:.1f}", f"{100 * segment.revenue_share:.1f}"}
-        for _, row in mine.iterrows():
-            for text in (
-                row.claim,
-                row.noun,
-                show_value(row.value, row.unit, currency),
-                show_value(row.base, row.unit, currency),
-            ):
-                allowed |= set(NUMBER.findall(text))
-        found = NUMBER.findall(persona.story + persona.tagline)
-        wrong = [n for n in found if n not in allowed]
-        if wrong:
-            raise WorkbenchError(
-                f'Persona "{persona.segment_name}" tells {wrong[0]}, which no table carries.',
-                "A persona may only say what the data say.",
-                "rerun notebook 04; if it stays, report it",
-            )
-        checked += len(found)
+        mine, unknown, said = (table[table.segment_id == persona.segment_id] for table in (drivers, gaps, quotes))
+        carried = carried_numbers(segment, mine, unknown, said, currency)
+        in_claims = [number for claim in mine.claim for number in NUMBER.findall(claim)]
+        for text, allowed in ((persona.story, carried), (persona.tagline, in_claims)):
+            found = NUMBER.findall(text)
+            if wrong := first_strange(found, allowed):
+                raise WorkbenchError(
+                    f'Persona "{persona.segment_name}" tells {wrong}, which no table carries at that place.',
+                    "A persona may only say what the data say.",
+                    "rerun notebook 04; if it stays, report it",
+                )
+            checked += len(found)
     return checked
+
+
+def carried_numbers(
+    segment: pd.Series, mine: pd.DataFrame, unknown: pd.DataFrame, said: pd.DataFrame, currency: str
+) -> list[str]:
+    """Every number that the tables carry of one segment, in the order in which a story tells them."""
+    carried = [f"{segment['size']:,}", f"{100 * segment.share:.1f}", f"{100 * segment.revenue_share:.1f}"]
+    for aspect in LEADS:
+        for _, row in mine[mine.aspect == aspect].iterrows():
+            shown = [row.claim, row.noun, *(show_value(v, row.unit, currency).removesuffix(f" {row.unit}") for v in (row.value, row.base))]  # fmt: skip
+            carried += NUMBER.findall(" ; ".join([*shown, f"{row.n:,}" if row.coverage < FEW else ""]))
+    for row in said.itertuples(index=False):
+        carried += NUMBER.findall(f"{row.topic} ; {100 * row.share:.0f} ; {100 * row.base:.0f} ; {row.quote} ; {row.source} ; {row.row:,}")  # fmt: skip
+    for row in unknown[unknown.known < KNOWN_WELL].itertuples(index=False):
+        carried += NUMBER.findall(f"{row.unknown} ; {100 * (1 - row.known):.0f}")
+    return carried
+
+
+def first_strange(found: list[str], carried: list[str]) -> str:
+    """The first number that does not stand in `carried` after those before it; empty when all do."""
+    rest = iter(carried)
+    return next((number for number in found if number not in rest), "")

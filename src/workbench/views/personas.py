@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,11 +65,59 @@ def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int
     return axes
 
 
+def say_names(names: pd.Series, kept: Mapping[int, str], feedback: pd.DataFrame, stray: pd.DataFrame) -> str:
+    """Where the names come from, and what of the teams' feedback concerned nobody."""
+    renamed = feedback[feedback.kind == "rename"].text
+    wished = int(names.isin(renamed).sum())
+    from_before = sum(names.get(segment) == name for segment, name in kept.items())
+    made = len(names) - wished - from_before
+    tail = f" No segment is called {', '.join(f'“{plain(s)}”' for s in stray.segment.unique())}, so that feedback changed nothing." if len(stray) else ""  # fmt: skip
+    return f"Of {len(names)} names {made} are made from this run's drivers, {from_before} are kept from the last run and {wished} were given by analysts.{tail}"
+
+
 def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
-    """Every persona as a short section, the largest first; the caution of unstable segments is part of the story."""
+    """Every persona as a short section, the largest first: what they are, then what is not known and how far to trust it."""
     order = certificate.sort_values(["size", "segment_id"], ascending=[False, True]).segment_id
     told = personas.set_index("segment_id")
-    return "\n\n".join(f"### {plain(told.segment_name[i])}\n\n*{plain(told.tagline[i])}* {plain(told.story[i])}" for i in order)
+    return "\n\n".join(_portrait(told.loc[i]) for i in order)
+
+
+def _portrait(persona: pd.Series) -> str:
+    body = plain(persona.body)
+    for lead in ("Channels:", "Content:", "What matters to them:", "What bothers them:", "They write most about"):
+        body = body.replace(f" {lead}", f"\n- **{lead.removesuffix(':')}**{':' if lead.endswith(':') else ''}")
+    return f"### {plain(persona.segment_name)}\n\n*{plain(persona.tagline)}*\n\n- {body}\n\n{plain(persona.caution)}"
+
+
+def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -> str:
+    """Whether the recommendations beat plain popularity, for everybody together first, then for how many segments."""
+    if hits.empty:
+        return f"{len(products):,} products are told. How well they are chosen cannot be judged: the data end at the as-of day."
+    whole, mine = hits[hits.segment_id == -2].iloc[0], hits[hits.segment_id >= 0]
+    counts = mine.verdict.value_counts()
+    lost = mine.segment_id[mine.verdict == "worse"].map(names)
+    tail = f" Use popularity for {', '.join(plain(n) for n in lost)}." if len(lost) else ""
+    return (
+        f"Everybody together: {whole.hit_rate:.1%} of {whole.n:,} customers who ordered bought one of five recommended new products, "
+        f"{whole.popularity:.1%} one of the five most popular: {100 * whole.difference:+.1f} points "
+        f"({100 * whole.ci_low:+.1f} to {100 * whole.ci_high:+.1f}), {whole.verdict}. By segment: {counts.get('better', 0)} better, "
+        f"{counts.get('not told apart', 0)} not told apart, {counts.get('worse', 0)} worse.{tail}"
+    )
+
+
+def say_running(matrix: pd.DataFrame) -> str:
+    """How many cells with customers nothing reaches today, and which treatments they would start."""
+    here = matrix[matrix.customers > 0]
+    idle, reached = here[here.running == "nothing"], (here.running_share * here.customers).sum() / here.customers.sum()
+    tail = f" Nothing runs for {len(idle)} of {len(here)} cells with customers ({idle.customers.sum():,} customers)." if len(idle) else ""  # fmt: skip
+    return f"Campaigns of the last four weeks reached {reached:.0%} of the segmented customers, whatever their segment.{tail}"
+
+
+def say_playbook(pages: pd.DataFrame, function: str, names: pd.Series) -> str:
+    """One function's page: a section per segment, a line per question."""
+    mine = pages[pages.function == function]
+    parts = [f"#### {plain(names[i])}\n\n" + "\n".join(f"- **{plain(r.what)}**: {plain(r.text)}" for r in rows.itertuples()) for i, rows in mine.groupby("segment_id", sort=False)]  # fmt: skip
+    return f"### For {plain(function)}\n\n" + "\n\n".join(parts)
 
 
 def say_matrix(matrix: pd.DataFrame, customers: int, not_here: list[str]) -> str:
@@ -104,33 +153,3 @@ def chart_stages(matrix: pd.DataFrame, names: dict[int, str]) -> Axes:
     axes.set_title(f"“{names[worst]}” needs winning back most: {share.winback.iloc[-1]:.0%}", pad=30)
     axes.tick_params(axis="y", labelsize=8.5, colors=GREY, labelcolor="#222222")
     return axes
-
-
-def say_feedback(told: pd.DataFrame, unused: pd.DataFrame) -> str:
-    """What analysts and teams said, and what of it found no segment."""
-    if told.empty:
-        return "No feedback file: nothing was renamed or vetoed by hand."
-    counts = told.kind.value_counts()
-    first = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
-    lost = (
-        f" **{len(unused)} of them name no segment of this run:** {', '.join(sorted({plain(n) for n in unused.segment}))}."
-        if len(unused)
-        else ""
-    )
-    return f"Feedback: {first}.{lost}"
-
-
-def say_products(judged: pd.DataFrame) -> str:
-    """Whether recommendations by segment beat plain popularity, weakest first."""
-    if judged.empty:
-        return "**Not judged:** the data end at the as-of day, so nobody can say yet whether these lists beat plain popularity."
-    everybody, single = judged[judged.segment_id == -2].iloc[0], judged[judged.segment_id != -2]
-    counts = single.verdict.value_counts()
-    level = {
-        "better": "more than", "worse": "**fewer than**", "not told apart": "**no more, beyond chance, than**",
-    }[everybody.verdict]  # fmt: skip
-    return (
-        f"In {counts.get('not told apart', 0)} of {len(single)} segments the lists cannot be told from plain popularity, in {counts.get('worse', 0)} they are worse, "
-        f"in {counts.get('better', 0)} better. Over all customers who ordered, {everybody.hit_rate:.1%} bought one of the five, {level} the "
-        f"{everybody.popularity:.1%} by popularity (difference {everybody.difference:+.1%}, interval {everybody.ci_low:+.1%} to {everybody.ci_high:+.1%})."
-    )
