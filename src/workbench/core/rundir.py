@@ -263,9 +263,12 @@ class Run:
         return read_parquet(con, self._verified(name))
 
     def previous(self) -> Run | None:
-        """The newest finished run of the same company, not this one; None when there is none."""
+        """The newest finished run of the same company, not this one; None when there is none.
+
+        A run by hand (mode lab) has none: what a notebook shows must not depend on what else was run on the machine.
+        """
         latest = self.path.parent / "latest"
-        if not (latest / "run.json").exists() or latest.resolve() == self.path:
+        if self.manifest["mode"] == "lab" or not (latest / "run.json").exists() or latest.resolve() == self.path:
             return None
         earlier = Run.open(latest.resolve())
         return earlier if earlier.manifest["company"] == self.manifest["company"] else None
