@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 from pipeline_company import Workspace
+
+from workbench.core.errors import InputError
+from workbench.core.rundir import Run
 
 
 @pytest.mark.slow
@@ -25,13 +30,9 @@ def test_a_damaged_model_and_an_unknown_run_are_refused(finished, tmp_path):
     copy = Workspace(tmp_path)
     run = tmp_path / "runs" / "base"
     run.parent.mkdir()
-    import shutil
 
     shutil.copytree(finished.run_folder("base"), run)
     (run / "models" / "segmenter.skops").write_bytes(b"something else")
-    from workbench.core.errors import InputError
-    from workbench.core.rundir import Run
-
     with pytest.raises(InputError, match="not the file that stage clustering wrote"):
         Run.open(run).read_model("segmenter")
     assert copy.run_folder("base") == run
