@@ -72,6 +72,9 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             )
         self.n_features_in_ = X.shape[1]
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
+        if earlier is not None and outcomes is not None:
+            learned = sample_rows(earlier, self.sample_limit, self.seed)
+            earlier, outcomes = earlier.iloc[learned], outcomes.iloc[learned]
         self.space_ = Space(self.tail_weight, self.seed).fit(
             X.iloc[rows], earlier=earlier, outcomes=outcomes, relevance=relevance
         )
@@ -281,7 +284,7 @@ def count_table(
 
     Chosen is the most segments whose surviving knowledge is within one standard error (over refits, paired) of the best: among
     equals the finer one tells more. Knowledge is that of the earlier window; nothing after as_of is read. Without trials (one wanted
-    number) there is one row and nothing is known of its survival.
+    number) there is one row and neither is computed.
     """
     rows, per_trial = [], []
     for k in range(settings.min_segments, min(settings.max_segments, len(pool.centres)) + 1):
@@ -289,7 +292,7 @@ def count_table(
         if len(np.unique(labels)) < k:
             continue
         survives = stability.agreement(matrix, labels, trials, k).mean(axis=1) if trials else np.full(2, np.nan)
-        knowledge = max(0.0, knower.knowledge(centres))
+        knowledge = max(0.0, knower.knowledge(centres)) if trials else np.nan  # a wanted number is not chosen by it
         per_trial.append(knowledge * survives)
         rows.append((k, knowledge, survives.mean(), knowledge * survives.mean()))
     table = pd.DataFrame(rows, columns=["n_segments", "knowledge", "survives", "surviving"])

@@ -1,0 +1,161 @@
+"""Print what it costs to segment a million invented customers, and how far the sample's segments are those of everybody.
+
+Every figure is taken in a process of its own: seconds, seconds of CPU, and the most memory that it held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pandas as pd
+
+FEATURES, OUTCOMES, GROUPS, DIMENSIONS = 40, 8, 20, 6
+FITTED, AGREED, TRANSFORMED, REFITS = 250_000, 100_000, 20_000, 20
+
+
+def invent(customers: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """-> features today, features and outcomes one horizon earlier, of groups that overlap; skewed, as revenue and counts are."""
+    rng = np.random.default_rng(7)
+    centres, loadings = 1.2 * rng.normal(size=(GROUPS, DIMENSIONS)), rng.normal(size=(DIMENSIONS, FEATURES)) / 2
+    will = rng.normal(size=(DIMENSIONS, OUTCOMES)) / 2
+    own = centres[rng.integers(0, GROUPS, customers)] + 0.4 * rng.normal(size=(customers, DIMENSIONS))
+
+    def window() -> pd.DataFrame:
+        seen = np.exp((own @ loadings + rng.normal(size=(customers, FEATURES))) / 2)
+        return pd.DataFrame(seen, columns=[f"feature_{i}" for i in range(FEATURES)])
+
+    today, earlier = window(), window()
+    outcomes = pd.DataFrame(
+        own @ will + rng.normal(size=(customers, OUTCOMES)), columns=[f"outcome_{i}" for i in range(OUTCOMES)]
+    )
+    return today, earlier, outcomes
+
+
+def segmenter(customers: int, limit: int = 20_000, seed: int = 7):
+    """A segmenter of default settings, fitted on invented customers, and the customers."""
+    from workbench.clustering.segmenter import Segmenter
+
+    today, earlier, outcomes = invent(customers)
+    return Segmenter(sample_limit=limit, seed=seed).fit(today, earlier=earlier, outcomes=outcomes), today
+
+
+def segment(customers: int) -> dict:
+    """Everything: the sample, the space, the fits, the number of segments, the repair, and everybody's segment."""
+    found, _ = segmenter(customers)
+    return {"segments": found.n_segments_}
+
+
+def fit_everybody(customers: int) -> dict:
+    """The same search without a sample and without pooling: one UMAP + HDBSCAN on all customers."""
+    from workbench.clustering.cluster import dense_groups, smallest
+    from workbench.clustering.embed import embed
+    from workbench.clustering.representation import Space
+    from workbench.core.config import ClusteringSettings
+
+    settings = ClusteringSettings()
+    today, earlier, outcomes = invent(customers)
+    matrix = Space().fit(today, earlier=earlier, outcomes=outcomes).transform(today)
+    embedding = embed(matrix, settings.n_neighbors, settings.n_components, 7)
+    labels, _ = dense_groups(embedding, smallest(customers, settings), settings.min_samples)
+    return {"segments": int(labels.max()) + 1}
+
+
+def agree(customers: int) -> dict:
+    """ARI of a sample's segments with those of a fit on everybody, beside that of two fits on everybody with each other."""
+    from sklearn.metrics import adjusted_rand_score
+
+    seeds = (7, 8, 9)
+    whole = [segmenter(customers, customers, seed)[0] for seed in seeds]
+    part = [segmenter(customers, seed=seed)[0] for seed in seeds]
+    pairs = [(a.labels_, b.labels_) for i, a in enumerate(whole) for b in whole[i + 1 :]]
+    mixed = [(a.labels_, b.labels_) for a in part for b in whole]
+    return {
+        "whole_with_whole": float(np.mean([adjusted_rand_score(a, b) for a, b in pairs])),
+        "part_with_whole": float(np.mean([adjusted_rand_score(a, b) for a, b in mixed])),
+        "segments": [s.n_segments_ for s in (*whole, *part)],
+    }
+
+
+def place(customers: int) -> dict:
+    """Rows per second of CPU: placing by the model, from coordinates and from features, and UMAP.transform from coordinates."""
+    import umap
+
+    found, today = segmenter(customers)
+    matrix = found.transform(today)
+    model = umap.UMAP(n_neighbors=found.n_neighbors, n_components=found.n_components, random_state=7, n_jobs=1, n_epochs=100)
+    model.fit(matrix[:TRANSFORMED])
+    model.transform(matrix[TRANSFORMED : TRANSFORMED + 100])  # what is compiled at the first call is not counted
+
+    def rate(task, rows) -> float:
+        started = time.process_time()
+        task(rows)
+        return len(rows) / (time.process_time() - started)
+
+    return {
+        "placed": rate(found.place_coordinates, matrix),
+        "from_features": rate(found.predict, today),
+        "umap": rate(model.transform, matrix[TRANSFORMED : 2 * TRANSFORMED]),
+    }
+
+
+def certify(customers: int) -> dict:
+    """Seconds of CPU of the certificate's refits over those of the fit."""
+    today, earlier, outcomes = invent(customers)
+    from workbench.clustering.segmenter import Segmenter
+
+    Segmenter().fit(today[:2000], earlier=earlier[:2000], outcomes=outcomes[:2000])  # compiles
+    started = time.process_time()
+    found = Segmenter().fit(today, earlier=earlier, outcomes=outcomes)
+    fitted = time.process_time()
+    found.refit_agreement(REFITS)
+    return {"fit": fitted - started, "certificate": time.process_time() - fitted}
+
+
+def measured(task, customers: int) -> dict:
+    """What a task found, with seconds, cpu and memory_gib of the process that did it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        return alone.submit(_measure, task, customers).result()
+
+
+def _measure(task, customers: int) -> dict:
+    warnings.filterwarnings("ignore", message="n_jobs value")
+    started = time.perf_counter()
+    found = task(customers)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    told = {"seconds": time.perf_counter() - started, "cpu": used.ru_utime + used.ru_stime}
+    return told | {"memory_gib": used.ru_maxrss / 2**20} | found
+
+
+def main() -> None:
+    """Print a line per bar."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument(
+        "--quick", action="store_true", help="without the fit on a quarter of a million, which takes many minutes"
+    )
+    options = parser.parse_args()
+    whole = measured(segment, options.customers)
+    told = f"{whole['segments']} segments in {whole['seconds']:.0f} s, {whole['cpu']:.0f} s of CPU, {whole['memory_gib']:.1f} GiB"
+    print(f"{options.customers:,} customers x {FEATURES} features: {told}", flush=True)
+    again = measured(certify, TRANSFORMED)
+    print(f"certificate ({REFITS} refits): {again['certificate']:.0f} s of CPU, {again['certificate'] / again['fit']:.2f}x one fit", flush=True)  # fmt: skip
+    rows = measured(place, 10 * TRANSFORMED)
+    told = f"{rows['placed']:,.0f} rows per second of CPU from coordinates ({rows['placed'] / rows['umap']:.0f}x UMAP.transform)"
+    print(f"placing: {told}, {rows['from_features']:,.0f} from features (models of the outcomes included)", flush=True)
+    both = measured(agree, AGREED)
+    ratio = both["part_with_whole"] / both["whole_with_whole"]
+    print(f"{AGREED:,} customers: sample with everybody ARI {both['part_with_whole']:.3f}, everybody twice {both['whole_with_whole']:.3f}: {ratio:.2f}x; segments {both['segments']}", flush=True)  # fmt: skip
+    if not options.quick:
+        direct = measured(fit_everybody, FITTED)
+        print(f"one UMAP + HDBSCAN on {FITTED:,}: {direct['cpu']:.0f} s of CPU; the million took {whole['cpu'] / direct['cpu']:.2f}x of it")  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
