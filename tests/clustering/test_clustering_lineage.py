@@ -82,6 +82,7 @@ def planted(seed=0, movers=0.0):
     return company, scoreboard.fit_slice(company.slices["full"], SETTINGS, company.relevance)
 
 
+@pytest.mark.slow
 def test_without_one_per_cent_of_the_customers_nearly_everybody_keeps_the_segment():
     company, found = planted()
     part = company.slices["full"]
@@ -96,6 +97,7 @@ def test_without_one_per_cent_of_the_customers_nearly_everybody_keeps_the_segmen
     assert kept >= 0.95
 
 
+@pytest.mark.slow
 def test_a_planted_new_group_is_born():
     company, found = planted()
     part, newcomers = company.slices["full"], np.flatnonzero(company.groups == 5)
@@ -169,6 +171,7 @@ def moves(seed, movers):
     return lineage.observe_moves(found, part.earlier, part.earlier_outcomes, part.today, halves, parts)
 
 
+@pytest.mark.slow
 def test_a_stationary_population_does_not_move_beyond_chance():
     before, now, placebo = moves(0, 0.0)
     net, low, high = lineage.net_movement(before, now, placebo)
@@ -181,6 +184,7 @@ def test_a_stationary_population_does_not_move_beyond_chance():
     assert np.abs(lineage.forecast_sizes(table, sizes) - sizes).max() < 0.05 * sizes.sum()
 
 
+@pytest.mark.slow
 def test_ten_per_cent_planted_movers_are_found():
     before, now, placebo = moves(1, 0.1)
     net, _, _ = lineage.net_movement(before, now, placebo)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.clustering import lineage
+from workbench.clustering import baselines, lineage
 from workbench.clustering.embed import embed
 from workbench.clustering.scoreboard import MEAN, OURS, RFM, Slice
-from workbench.clustering.segmenter import Segmenter
-from workbench.core.errors import QualityGate
+from workbench.clustering.segmenter import MIN_CUSTOMERS, Segmenter
+from workbench.core.errors import InputError, QualityGate
+from workbench.core.files import atomic_write
 
 
 def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
@@ -28,6 +29,23 @@ def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
     for half in ("odd", "even"):
         slices[half] = Slice(part(half, windows)[used], part(f"{half}_earlier", windows)[used], part(f"{half}_earlier", outcomes))
     return slices
+
+
+def check_enough(run: Any, today: pd.DataFrame) -> None:
+    """Raise InputError where customers are too few to segment; their RFM tiers are left in the run's folder as `rfm_tiers.csv`."""
+    if len(today) >= MIN_CUSTOMERS:
+        return
+    advice = "lengthen features.window_days, move as_of, or check what notebook 01 linked"
+    if len(today) > 1:
+        path = run.path / "rfm_tiers.csv"
+        tiers = pd.DataFrame({"customer_id": today.index, "tier": baselines.rfm_grid(today, (2, 2, 2))})
+        atomic_write(path, lambda p: tiers.to_csv(p, index=False))
+        advice = f"use the RFM tiers of these customers in {path}, or {advice}"
+    raise InputError(
+        f"{len(today)} customers have an order in the window; segments need at least {MIN_CUSTOMERS}.",
+        "Any grouping of so few would be made up.",
+        advice,
+    )
 
 
 def read_revenue(run: Any, index: pd.Index) -> np.ndarray:
