@@ -1,6 +1,6 @@
 """Print what it costs to segment a million invented customers, and how far the sample's segments are those of everybody.
 
-Every figure is taken in a process of its own: seconds, seconds of CPU, and the most memory that it held.
+Every figure is taken in a process of its own: seconds and the most memory that it held with the inventing of customers, seconds of CPU without.
 """
 
 from __future__ import annotations
@@ -47,9 +47,12 @@ def segmenter(customers: int, limit: int = 20_000, seed: int = 7):
 
 
 def segment(customers: int) -> dict:
-    """Everything: the sample, the space, the fits, the number of segments, the repair, and everybody's segment."""
-    found, _ = segmenter(customers)
-    return {"segments": found.n_segments_}
+    """Everything but the inventing: the sample, the space, the fits, the number of segments, the repair, and everybody's segment."""
+    from workbench.clustering.segmenter import Segmenter
+
+    (today, earlier, outcomes), started = invent(customers), time.process_time()
+    found = Segmenter().fit(today, earlier=earlier, outcomes=outcomes)
+    return {"segments": found.n_segments_, "cpu": time.process_time() - started}
 
 
 def fit_everybody(customers: int) -> dict:
@@ -60,11 +63,11 @@ def fit_everybody(customers: int) -> dict:
     from workbench.core.config import ClusteringSettings
 
     settings = ClusteringSettings()
-    today, earlier, outcomes = invent(customers)
+    (today, earlier, outcomes), started = invent(customers), time.process_time()
     matrix = Space().fit(today, earlier=earlier, outcomes=outcomes).transform(today)
     embedding = embed(matrix, settings.n_neighbors, settings.n_components, 7)
     labels, _ = dense_groups(embedding, smallest(customers, settings), settings.min_samples)
-    return {"segments": int(labels.max()) + 1}
+    return {"segments": int(labels.max()) + 1, "cpu": time.process_time() - started}
 
 
 def agree(customers: int) -> dict:
@@ -151,7 +154,7 @@ def main() -> None:
     print(f"placing: {told}, {rows['from_features']:,.0f} from features (models of the outcomes included)", flush=True)
     both = measured(agree, AGREED)
     ratio = both["part_with_whole"] / both["whole_with_whole"]
-    print(f"{AGREED:,} customers: sample with everybody ARI {both['part_with_whole']:.3f}, everybody twice {both['whole_with_whole']:.3f}: {ratio:.2f}x; segments {both['segments']}", flush=True)  # fmt: skip
+    print(f"{AGREED:,} customers: sample with everybody ARI {both['part_with_whole']:.4f}, everybody twice {both['whole_with_whole']:.4f}: {ratio:.3f}x; segments {both['segments']}", flush=True)  # fmt: skip
     if not options.quick:
         direct = measured(fit_everybody, FITTED)
         print(f"one UMAP + HDBSCAN on {FITTED:,}: {direct['cpu']:.0f} s of CPU; the million took {whole['cpu'] / direct['cpu']:.2f}x of it")  # fmt: skip

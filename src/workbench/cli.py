@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
 
     run = commands.add_parser("run", help="run the five notebooks and write the report")
-    run.add_argument("config", nargs="?", default=DEFAULT_CONFIG)
+    run.add_argument("config", nargs="?", help=f"{DEFAULT_CONFIG}; with --resume, the file that the run was started with")
     run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("SECTION.SETTING", "VALUE"))
     run.add_argument("--run-id")
     run.add_argument("--resume", action="store_true", help="continue an unfinished run at its first missing stage")
@@ -187,7 +187,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     from workbench.core.errors import did_you_mean
-    from workbench.run import run_pipeline
+    from workbench.run import run_pipeline, started_with
 
     if options.from_stage and options.from_stage not in STAGE_NAMES:
         raise ParameterError(
@@ -196,7 +196,7 @@ def _run(options: argparse.Namespace) -> None:
         )
     started = time.perf_counter()
     run = run_pipeline(
-        options.config,
+        options.config or (started_with(options.run_id) if options.resume else DEFAULT_CONFIG),
         dict(options.parameter),
         options.run_id,
         options.resume,

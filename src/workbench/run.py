@@ -27,7 +27,7 @@ def run_pipeline(
 ) -> Run:
     """Run what is to be run and write the report; returns the finished run. Raises WorkbenchError with its exit code."""
     config = load_config(config_path, overrides)
-    run, lock = _open_or_create(config, Path(config_path).stem, run_id, resume, from_stage)
+    run, lock = _open_or_create(config, config_path, run_id, resume, from_stage)
     try:
         return _run_stages(run, say)
     finally:
@@ -60,15 +60,23 @@ def runs_folder() -> Path:
 # -- which run -------------------------------------------------------------------------------------------------------
 
 
-def _open_or_create(config: Config, stem: str, run_id: str | None, resume: bool, from_stage: str | None) -> tuple[Run, Any]:
+def started_with(run_id: str | None) -> str:
+    """The configuration file of the run that is to be resumed; raises ParameterError where there is none."""
+    path = runs_folder() / check_run_id(run_id) if run_id else _newest_unfinished()
+    return Run.open(path).manifest.get("configuration_file", str(path / "config.yaml"))
+
+
+def _open_or_create(
+    config: Config, config_path: str, run_id: str | None, resume: bool, from_stage: str | None
+) -> tuple[Run, Any]:
     if resume:
         return _resumed(config, run_id, from_stage)
-    path = runs_folder() / check_run_id(run_id or _new_id(stem))
+    path = runs_folder() / check_run_id(run_id or _new_id(Path(config_path).stem))
     base = _latest_finished(config, from_stage) if from_stage else None
     _preflight(path, config)
     lock = _claim(path)
     run = Run.create(path, config)
-    run.update(inputs=input_hashes(config))
+    run.update(inputs=input_hashes(config), configuration_file=config_path)
     if base:
         _take_over(base, run, from_stage)
     return run, lock

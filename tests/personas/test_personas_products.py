@@ -89,4 +89,6 @@ def test_no_orders_give_no_products():
     bought, ranked, judged = told(events.filter(events.event_type == "none"))
     assert ranked.empty
     assert judged.empty
-    assert next_products(ranked, bought, {}).empty
+    chosen = next_products(ranked, bought, {})
+    assert chosen.empty
+    check_frame("next_products", chosen)

@@ -73,7 +73,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
         if earlier is not None and outcomes is not None:
-            learned = sample_rows(earlier, self.sample_limit, self.seed)
+            learned = draw_rows(len(earlier), self.sample_limit, self.seed)
             earlier, outcomes = earlier.iloc[learned], outcomes.iloc[learned]
         self.space_ = Space(self.tail_weight, self.seed).fit(
             X.iloc[rows], earlier=earlier, outcomes=outcomes, relevance=relevance
@@ -306,18 +306,27 @@ def count_table(
     return table.assign(chosen=table.n_segments == best)
 
 
+def draw_rows(count: int, limit: int, seed: int) -> np.ndarray:
+    """At most `limit` places out of `count`, sorted, each as likely as any other."""
+    return np.sort(np.random.default_rng(seed).choice(count, min(count, limit), replace=False))
+
+
 def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
     """Places of at most `limit` customers, sorted: drawn alike from twenty strata of equal size along the features' first direction.
 
-    All of them where there are no more. The first direction is that of the ranks' largest variance, so that rare big customers
-    are drawn in their share.
+    All of them where there are no more. The first direction is that of the ranks' largest variance (ranks among `limit` customers
+    drawn at random), so that rare big customers are drawn in their share.
     """
     if len(X) <= limit:
         return np.arange(len(X))
-    generator = np.random.default_rng(seed)
-    ranks = X.rank(pct=True).fillna(0.5).to_numpy()
-    direction = np.linalg.eigh(np.cov(ranks[generator.choice(len(X), limit, replace=False)].T))[1][:, -1]
-    order = np.argsort(ranks @ direction, kind="stable")
+    probe = X.iloc[draw_rows(len(X), limit, seed)]
+    direction = np.linalg.eigh(np.cov(probe.rank(pct=True).fillna(0.5).to_numpy().T))[1][:, -1]
+    along = np.zeros(len(X))
+    for weight, name in zip(direction, X.columns, strict=True):
+        known = np.sort(probe[name].dropna().to_numpy(float))
+        values = X[name].to_numpy(float)
+        along += weight * np.where(np.isnan(values), 0.5, np.searchsorted(known, values, "right") / max(len(known), 1))
+    order, generator = np.argsort(along, kind="stable"), np.random.default_rng(seed)
     chosen = [generator.choice(part, round(limit * len(part) / len(X)), replace=False) for part in np.array_split(order, 20)]
     return np.sort(np.concatenate(chosen))
 
