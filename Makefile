@@ -53,6 +53,9 @@ benchmark: $(STAMP) $(DEMO) $(ORDERS)  ## print every figure that the README quo
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/clv.py
+	$(BIN)/python benchmarks/segments.py
+	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/kpis.py
 
 schema: $(STAMP)  ## write configs/workbench.schema.json anew
 	$(BIN)/workbench schema > configs/workbench.schema.json

@@ -161,7 +161,7 @@ def in_pandas(path: Path, plan: matrix.Plan) -> pd.DataFrame:
         .agg(local=("local", "min"), days_ago=("days_ago", "max"), amount=("amount", "sum"), lines=("amount", "size"))
         .reset_index()
     )
-    placed["week"], placed["weekend"] = (placed.days_ago - 1) // 7, placed.local.dt.dayofweek >= 5
+    placed["week"], placed["weekend"] = (placed.days_ago - 1) // 7, placed.local.dt.day_of_week >= 5
     hour = placed.local.dt.hour
     for part, (start, end) in PARTS.items():
         placed[part] = (hour >= start) & (hour < end) | (hour < end - 24)
