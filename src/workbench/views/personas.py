@@ -40,8 +40,9 @@ def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int
     import seaborn as sns
 
     wide = compared.pivot(index="segment_id", columns="feature", values="effect_size")
-    strongest = wide.abs().max().sort_values(ascending=False, kind="stable").head(count).index
     nouns = catalog.set_index("feature").noun
+    strongest = wide.abs().max().sort_values(ascending=False, kind="stable").index
+    strongest = strongest[~nouns.reindex(strongest).duplicated()][:count]  # a category and its only subcategory read alike
     table = wide[strongest].rename(index=names, columns=nouns)
     text = table.map(lambda v: f"{v:+.1f}" if abs(v) >= 0.8 else "")
     _, axes = plt.subplots(figsize=(11, 0.3 * len(table) + 2.6))
