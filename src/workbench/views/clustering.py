@@ -42,6 +42,13 @@ def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float]
     )
 
 
+def say_seconds(board: pd.DataFrame) -> str:
+    """What finding the segments took, method by method, on this machine."""
+    took = board.drop_duplicates("method").set_index("method").seconds
+    told = ", ".join(f"{plain(name)} {value:.1f}" for name, value in took.items())
+    return f"Seconds that each took on this machine: {told}." if told else "Nothing was compared, so nothing was timed."
+
+
 def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Where this segmentation loses, whether it finds the same twice, and where it wins; names: words of categories."""
     if board.empty:
