@@ -6,6 +6,8 @@ Self-contained: no script, no network; every cell output passes an allow-list.
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from workbench.core.config import STAGES
@@ -54,14 +56,46 @@ def write_report(run: Run) -> None:
 
 def _write_page(run: Run, file: str, title: str, body: str) -> None:
     pages = {"index.html": "Overview"} | {f"{notebook_name(s)}.html": TITLES[s] for s in STAGES}
-    links = "".join(f'<a href="{page}"{" class=here" if page == file else ""}>{name}</a>' for page, name in pages.items())
-    footer = f"Run {html.escape(run.path.name)} · as of {run.config.as_of} · configuration {run.config.hash[:12]} · every number comes from the tables of this run"
+    write_page(run.path / "reports" / file, title, body, pages, of_run(run))
+
+
+def of_run(run: Run) -> str:
+    """What stands below every page of a run."""
+    return f"Run {run.path.name} · as of {run.config.as_of} · configuration {run.config.hash[:12]}"
+
+
+def write_page(path: Path, title: str, body: str, pages: Mapping[str, str], footer: str) -> None:
+    """One page: links to all pages of its folder (file -> word), the body, which is HTML of `render`, and the footer."""
+    links = "".join(
+        f'<a href="{page}"{" class=here" if page == path.name else ""}>{html.escape(name)}</a>' for page, name in pages.items()
+    )
     page = (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{CSP}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{html.escape(title)}</title><style>{STYLE}</style></head>'
-        f"<body><nav>{links}</nav><main>{body}<footer>{footer}</footer></main></body></html>\n"
+        f"<body><nav>{links}</nav><main>{body}<footer>{html.escape(footer)} · every number comes from the tables of the run</footer></main></body></html>\n"
     )
-    write_text(run.path / "reports" / file, page)
+    write_text(path, page)
+
+
+def render(parts: Iterable[Any]) -> str:
+    """Markdown (text), tables as readers see them (with _repr_html_) and pictures (PNG, alternative text), in order -> HTML."""
+    return _body([_cell(part) for part in parts])
+
+
+def _cell(part: Any) -> Any:
+    """A part as the notebook cell that would have shown it."""
+    import base64
+
+    from nbformat import v4
+
+    if isinstance(part, str):
+        return v4.new_markdown_cell(part)
+    if isinstance(part, tuple):
+        picture, alt = part
+        shown = {"image/png": base64.b64encode(picture).decode()}, {"image/png": {"alt": alt}}
+    else:
+        shown = {"text/html": part._repr_html_()}, {}
+    return v4.new_code_cell(outputs=[v4.new_output("display_data", data=shown[0], metadata=shown[1])])
 
 
 def _body(cells: list[Any]) -> str:

@@ -392,6 +392,34 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),  # fmt: skip
+    "drift": Contract(
+        ("feature",),
+        {
+            "feature": TEXT,
+            "psi": Column("number", low=0),
+            "chance": Column("number", low=0),
+            "weight": SHARE,
+            "drift": Column("text", among=("stable", "moderate", "large")),
+        },
+        may_be_empty=True,
+    ),
+    "kpi_changes": Contract(
+        ("kpi", "segment_id", "previous_id"),
+        {
+            "kpi": TEXT,
+            "segment_id": Column("whole", low=-2),
+            "previous_id": Column("whole", low=-2),
+            "segment_name": TEXT,
+            "value_before": NUMBER_OR_NOT,
+            "value_now": NUMBER_OR_NOT,
+            "mix": NUMBER,
+            "rate": NUMBER,
+            "change": NUMBER,
+            "ci_low": NUMBER_OR_NOT,
+            "ci_high": NUMBER_OR_NOT,
+        },
+        may_be_empty=True,
+    ),
     "business_case": Contract(
         ("segment_id", "scenario"),
         {

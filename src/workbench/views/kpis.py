@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -173,7 +172,7 @@ def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> N
     )
     if pd.notna(total["value"]):
         ax.axvline(total["value"], color=theme.INK, linewidth=1, linestyle="--", zorder=0)
-    ax.set_yticks(one.index, [_short(name) for name in one.segment_name], fontsize=8)
+    ax.set_yticks(one.index, [theme.short(name) for name in one.segment_name], fontsize=8)
     ax.tick_params(axis="y", length=0)
     ax.margins(y=0.02)
     _unit_axis(ax, total["unit"])
@@ -256,9 +255,3 @@ def _commonest(gaps: pd.DataFrame) -> str:
 
 def _first_upper(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _short(name: str, most: int = 44) -> str:
-    """A segment's name for an axis: no control characters, at most `most` characters."""
-    text = re.sub(r"[\u202a-\u202e\u2066-\u2069\x00-\x1f]", " ", str(name))
-    return text if len(text) <= most else text[: most - 1] + "…"
