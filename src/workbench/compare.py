@@ -155,7 +155,9 @@ def _notes(earlier: Run, later: Run) -> list[str]:
             f"Features describe {one.features.window_days} days there and {two.features.window_days} days here; drift shows that too."
         )
     if gap < two.features.window_days:
-        found.append("The windows of the features overlap, and the placebo is that of two windows that do not: net moves are rather too small.")
+        found.append(
+            "The windows of the features overlap, and the placebo is that of two windows that do not: net moves are rather too small."
+        )
     if set(one.sources) != set(two.sources):
         found.append(f"The sources differ: {', '.join(sorted(set(one.sources) ^ set(two.sources)))}.")
     return found

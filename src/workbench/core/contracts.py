@@ -420,6 +420,32 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),
+    "advice": Contract(
+        (),
+        {
+            "segment_id": SEGMENT,
+            "segment_name": TEXT,
+            "state": TEXT,
+            "advice": Column("text", among=("sunset", "retest", "develop", "keep")),
+            "why": TEXT,
+        },
+    ),
+    "pilots": Contract(
+        ("scenario", "treatment"),
+        {
+            "scenario": TEXT,
+            "treatment": TEXT,
+            "segments": COUNT,
+            "addressed": NUMBER,
+            "power": SHARE,
+            "detectable_uplift": NUMBER_OR_NOT,
+        },
+        may_be_empty=True,
+    ),
+    "workload": Contract(
+        ("channel",),
+        {"channel": TEXT, "hours": NUMBER, "hours_chosen": NUMBER, "over_cap": NUMBER, "capacity": NUMBER},
+    ),
     "business_case": Contract(
         ("segment_id", "scenario"),
         {
@@ -431,9 +457,32 @@ CONTRACTS: dict[str, Contract] = {
             "gain_high": NUMBER,
             "cost": NUMBER_OR_NOT,
             "payback_months": NUMBER_OR_NOT,
+            "value": NUMBER,
+            "value_low": NUMBER,
+            "value_high": NUMBER,
+            "pays": SHARE,
+            "break_even": NUMBER_OR_NOT,
+            "verdict": TEXT,
+            "power": SHARE,
+            "detectable_uplift": NUMBER_OR_NOT,
+            "chosen": YES_NO,
+            "reason": TEXT,
+            "best": COUNT,
         },
         may_be_empty=True,
     ),  # fmt: skip
+    "sensitivity": Contract(
+        ("assumption",),
+        {
+            "assumption": TEXT,
+            "low": NUMBER,
+            "high": NUMBER,
+            "value_low": NUMBER,
+            "value_high": NUMBER,
+            "source": TEXT,
+        },
+        may_be_empty=True,
+    ),
 }
 
 

@@ -258,4 +258,6 @@ def _advice(row: tuple, growth: str) -> tuple[str, str]:
             return "retest", "not yet passed, or not passed again: no budget of its own before the next run"
         case _ if growth == "above":
             return "develop", "passed, and its revenue grows more than that of all customers"
+        case _ if growth == "below":
+            return "keep", "passed, but its revenue grows less than that of all customers: find out why"
     return "keep", "passed; its growth cannot be told from that of all customers"

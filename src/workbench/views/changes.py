@@ -55,9 +55,7 @@ def _say_drift(drift: pd.DataFrame) -> str:
     counts = drift.drift.value_counts()
     large, moderate = int(counts.get("large", 0)), int(counts.get("moderate", 0))
     most = drift[drift.drift != "stable"].head(3)
-    told = (
-        f"; most of all {', '.join(f'`{theme.plain(r.feature)}` ({r.psi:.2f})' for r in most.itertuples())}" if len(most) else ""
-    )
+    told = f"; most of all {', '.join(f'{theme.plain(r.feature)} ({r.psi:.2f})' for r in most.itertuples())}" if len(most) else ""
     return f"- **Features**: of {len(drift)}, {large} shifted much (index from 0.25) and {moderate} moderately (from 0.1){told}."
 
 
@@ -74,9 +72,8 @@ def _say_kpis(changed: pd.DataFrame) -> str:
 def lineage_table(found: Any) -> theme.Shown:
     """Comparison -> what became of each segment."""
     names = found.segments.set_index("segment_id").segment_name
-    shown = found.lineage.assign(
-        now=found.lineage.segment_id.map(names).fillna("–"), before=found.lineage.previous_name.replace("", "–")
-    )
+    before = found.lineage.previous_name.where(found.lineage.previous_id >= 0, "–")
+    shown = found.lineage.assign(now=found.lineage.segment_id.map(names).fillna("–"), before=before)
     return theme.table(
         shown, "What became of the segments",
         {"before": "segment before", "change": "what became of it", "now": "segment now", "shared": "customers in both", "jaccard": "overlap"},
@@ -134,12 +131,11 @@ def chart_drift(drift: pd.DataFrame, most: int = 15) -> Axes:
     _, axes = plt.subplots(figsize=(8, 1.2 + 0.28 * max(len(top), 1)))
     axes.barh(top.feature, top.psi, color=[DRIFT_COLOURS[d] for d in top.drift], height=0.6)
     axes.scatter(top.chance, top.feature, marker="|", s=140, color=theme.INK, zorder=3)
-    for threshold, word in ((0.1, "moderate"), (0.25, "large")):
+    for threshold in (0.1, 0.25):
         axes.axvline(threshold, color=theme.INK, linewidth=0.8, linestyle="--")
-        axes.annotate(word, (threshold, 1.0), xycoords=("data", "axes fraction"), fontsize=8, va="bottom", ha="center")
     shifted = int((drift.drift != "stable").sum())
-    axes.set_title(f"{shifted} of {len(drift)} features shifted beyond chance and 0.1", pad=16)
-    axes.set_xlabel("population stability index (upright mark: what chance stays below)")
+    axes.set_title(f"{shifted} of {len(drift)} features shifted beyond chance and 0.1")
+    axes.set_xlabel("population stability index (dashed: moderate from 0.1, large from 0.25; mark: chance stays below)")
     axes.tick_params(axis="y", length=0, labelsize=8)
     return axes
 
@@ -220,7 +216,7 @@ def tell_comparison(found: Any) -> list[Any]:
     if decisive:
         parts.append((theme.picture(chart_kpi_parts(found.kpi_changes, decisive)), "Bars of what each segment adds to the KPI's change by mix and rate; the table below has the numbers"))  # fmt: skip
         parts.append(_parts_table(found.kpi_changes, decisive))
-    return [*parts, "## Which features shifted?", (theme.picture(chart_drift(found.drift)), "Bars of the population stability index per feature with its thresholds; the table below has the numbers"), drift_table(found.drift)]  # fmt: skip
+    return [*parts, "## Which features shifted?", "What counts days, such as tenure, grows by itself as time passes; what counts is a shift in what customers do.", (theme.picture(chart_drift(found.drift)), "Bars of the population stability index per feature with its thresholds; the table below has the numbers"), drift_table(found.drift)]  # fmt: skip
 
 
 def _largest_change(changed: pd.DataFrame) -> str | None:
