@@ -91,20 +91,20 @@ def test_nothing_is_written_into_a_run_and_a_run_is_not_compared_with_itself(fin
 def test_a_later_day_is_compared_end_to_end(finished):
     """A month earlier and the default day: segments are matched, changes add up, and notebook 05 tells the same as the report."""
     # The later run is made last, so that its notebook finds the earlier one.
-    for run, day in (("june", "2017-09-01"), ("july", "2017-10-01")):
+    for run, day in (("earlier", "2017-09-01"), ("later", "2017-10-01")):
         result = finished.command("run", "--run-id", run, "-p", "as_of", day, *QUICK)
         assert result.returncode == 0, result.stdout + result.stderr
-    assert finished.command("compare", "july", "june").returncode == 0
-    text = BeautifulSoup((finished.folder / "comparisons" / "june--july" / "index.html").read_text(), "html.parser").get_text()
-    assert "From run june (as of 2017-09-01) to run july (as of 2017-10-01)" in text
+    assert finished.command("compare", "later", "earlier").returncode == 0
+    text = BeautifulSoup((finished.folder / "comparisons" / "earlier--later" / "index.html").read_text(), "html.parser").get_text()
+    assert "From run earlier (as of 2017-09-01) to run later (as of 2017-10-01)" in text
     assert "the periods overlap" in text
-    tables = finished.run_folder("july") / "tables"
+    tables = finished.run_folder("later") / "tables"
     changed, drift = (pd.read_parquet(tables / f"{name}.parquet") for name in ("kpi_changes", "drift"))
-    kpis = [pd.read_parquet(finished.run_folder(run) / "tables" / "kpis.parquet") for run in ("june", "july")]
+    kpis = [pd.read_parquet(finished.run_folder(run) / "tables" / "kpis.parquet") for run in ("earlier", "later")]
     for row in changed[changed.segment_id == -2].itertuples():
         one, two = (frame[(frame.kpi == row.kpi) & (frame.segment_id == -2)].value.iloc[0] for frame in kpis)
         assert row.mix + row.rate == pytest.approx(two - one, abs=1e-9 * max(abs(two), 1))
     assert len(drift) > 50
     assert f"of {len(drift)}, " in text
-    page = BeautifulSoup((finished.run_folder("july") / "reports" / "05_kpis.html").read_text(), "html.parser").get_text()
-    assert "From run june (as of 2017-09-01) to run july" in page
+    page = BeautifulSoup((finished.run_folder("later") / "reports" / "05_kpis.html").read_text(), "html.parser").get_text()
+    assert "From run earlier (as of 2017-09-01) to run later" in page

@@ -214,7 +214,7 @@ def estimate_case(cells: pd.DataFrame, assumptions: Assumptions, settings: KpiSe
     gain_low, gain_mid, gain_high: additional margin (bounds at the level `confidence`, and its expectation), cost not deducted; value,
     value_low, value_high: less cost; pays: chance that it is above 0; break_even: uplift of those addressed from which it pays, at
     expected cost; verdict: pays, loses, or not distinguishable from zero; lost_per_month: expected value that waiting a month gives up.
-    best: place among the three next actions, else 0. Further the columns of `pick_pilots` and `allocate_budget`.
+    best: place among the three next actions, else 0; months: that all horizons last. Further the columns of `pick_pilots` and `allocate_budget`.
     """
     drawn, expected = draw_values(assumptions, settings.draws, settings.seed), expected_values(assumptions)
     rows = [_estimate(cell, drawn, expected, assumptions, settings.confidence, days) for _, cell in cells.iterrows()]
@@ -224,7 +224,8 @@ def estimate_case(cells: pd.DataFrame, assumptions: Assumptions, settings: KpiSe
     case = cells.join(pd.DataFrame(rows, index=cells.index, columns=columns).astype(types))
     case = case.join(pick_pilots(case, assumptions))
     case = case.join(allocate_budget(case, assumptions.limits)).sort_values("rank", kind="stable", ignore_index=True)
-    return case.assign(best=_place_best(case))
+    months = assumptions.limits.horizons * days / DAYS_PER_MONTH
+    return case.assign(best=_place_best(case), months=months, confidence=settings.confidence)
 
 
 def _estimate(cell: pd.Series, drawn: Values, expected: Values, assumptions: Assumptions, confidence: float, days: int) -> tuple:

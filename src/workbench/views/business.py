@@ -31,7 +31,14 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
     )
     counts = f"Of {len(case)} possible actions, {unsure} cannot be told from zero, {int((case.verdict == 'pays').sum())} surely pay, {int((case.verdict == 'loses').sum())} surely lose; {chosen} stay within all limits."  # fmt: skip
-    return "\n\n".join([WARNING, f"{counts} **The {len(best)} best next actions:**", "\n".join(lines), together])
+    return "\n\n".join(
+        [
+            WARNING,
+            f"{counts} **The {len(best)} best next actions**, expected additional margin less cost over {case.months.iloc[0]:.0f} months with its {case.confidence.iloc[0]:.0%} interval:",
+            "\n".join(lines),
+            together,
+        ]
+    )
 
 
 def _say_action(row: tuple, currency: str) -> str:
@@ -41,7 +48,7 @@ def _say_action(row: tuple, currency: str) -> str:
         else f" – {row.verdict}" + (": try it on half of them first" if row.value > 0 else ": do not roll it out")
     )
     limit = "" if row.chosen else f" ({theme.plain(row.reason)})"
-    return f"**{theme.plain(row.treatment)}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
+    return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
 
 def say_waiting(case: pd.DataFrame, currency: str) -> str:
@@ -72,7 +79,7 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     )
     return (
         f"{small}; first by value, feasibility and power: {told}. Over all {first.segments} segments that get it, **{theme.plain(first.treatment)}** reaches {first.addressed:,.0f} customers "
-        f"in one pilot: an uplift of {first.uplift:.0%} would be seen with {first.power:.0%}, one of {first.detectable_uplift:.0%} with 80 %."
+        f"in one pilot: an uplift of {first.uplift:.0%} would be seen with {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80 %."
     )
 
 
@@ -106,7 +113,7 @@ def case_table(case: pd.DataFrame, rows: int = 15) -> theme.Shown:
 def pilots_table(pooled: pd.DataFrame) -> theme.Shown:
     """Pooled pilots -> what each treatment would show over all its segments."""
     names = {"scenario": "stage", "treatment": "treatment", "segments": "segments", "addressed": "customers", "uplift": "uplift assumed if it works", "power": "seen with", "detectable_uplift": "seen with 80 % from"}  # fmt: skip
-    formats = {"addressed": "{:,.0f}", "uplift": "{:.0%}", "power": "{:.0%}", "detectable_uplift": "{:.0%}"}
+    formats = {"addressed": "{:,.0f}", "uplift": "{:.0%}", "power": "{:.0%}", "detectable_uplift": "{:.1%}"}
     return theme.table(pooled, "Pilots over all segments of a treatment: half treated, one horizon", names, formats)
 
 
@@ -164,4 +171,4 @@ def _money(value: float, currency: str, form: str = MONEY) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    return f"interval {MONEY.format(low)} to {MONEY.format(high)}"
+    return f"{MONEY.format(low)} to {MONEY.format(high)}"

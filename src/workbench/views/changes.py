@@ -25,7 +25,7 @@ def say_changed(found: Any) -> str:
         return NO_EARLIER
     lines = [f"**Beware:** {theme.plain(note)}" for note in found.notes]
     head = f"From run {theme.plain(found.earlier)} (as of {found.dates[0]}) to run {theme.plain(found.later)} (as of {found.dates[1]}):"
-    return "\n\n".join([*lines, head, "\n".join([_say_lineage(found.lineage), _say_moved(found.moved), _say_drift(found.drift), _say_kpis(found.kpi_changes)])])  # fmt: skip
+    return "\n\n".join([*lines, head, "\n".join([_say_lineage(found.lineage), _say_moved(found.moved), _say_drift(found.drift), say_kpi_changes(found.kpi_changes)])])  # fmt: skip
 
 
 def _say_lineage(lineage: pd.DataFrame) -> str:
@@ -43,12 +43,11 @@ def _say_lineage(lineage: pd.DataFrame) -> str:
 def _say_moved(moved: dict[str, float]) -> str:
     if not moved["customers"] > 0:
         return "- **Movement** cannot be told from chance: at least one of the runs has no placebo."
-    verdict = "moved beyond chance" if moved["low"] > 0 else "moved beyond chance, which cannot be told from none"
-    return (
-        f"- **{moved['net']:.1%} of the customers {verdict}** (95 % interval {moved['low']:.1%} to {moved['high']:.1%}): {moved['observed']:.1%} of {moved['customers']:,.0f} "
-        f"stand in another segment than the one that continues theirs, and {moved['placebo']:.1%} would with nothing changed. The two runs were fitted anew, "
-        "so a part of the net moves is the refit's."
-    )
+    told = f"{moved['observed']:.1%} of {moved['customers']:,.0f} stand in another segment than the one that continues theirs, and {moved['placebo']:.1%} would with nothing changed"  # fmt: skip
+    net = f"net {moved['net']:.1%}, 95 % interval {moved['low']:.1%} to {moved['high']:.1%}"
+    if moved["low"] <= 0:
+        return f"- **No movement beyond chance**: {told} ({net})."
+    return f"- **{moved['net']:.1%} of the customers moved beyond chance**: {told} ({net}). Segments were found anew, so a part of it is the refit's."
 
 
 def _say_drift(drift: pd.DataFrame) -> str:
@@ -59,7 +58,8 @@ def _say_drift(drift: pd.DataFrame) -> str:
     return f"- **Features**: of {len(drift)}, {large} shifted much (index from 0.25) and {moderate} moderately (from 0.1){told}."
 
 
-def _say_kpis(changed: pd.DataFrame) -> str:
+def say_kpi_changes(changed: pd.DataFrame) -> str:
+    """kpi_changes -> one line of Markdown: the KPIs that changed beyond their intervals, with mix and rate."""
     total = changed[changed.segment_id == theme.TOTAL]
     sure = total[(total.ci_low > 0) | (total.ci_high < 0)]
     told = "; ".join(
