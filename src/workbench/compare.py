@@ -21,7 +21,7 @@ TABLES = ("segments", "segment_quality", "features", "feature_catalog", "registr
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from one run to a later one; where there is no earlier one `earlier` is empty and so are the tables.
+    """What changed from one run to a later one; where there is no earlier one `earlier` is empty and so are the tables but advice.
 
     notes: what makes the two hard to compare, in words. For the tables see `workbench.kpis.changes` and `match_segments`;
     segments_before and segments: segment_id, segment_name, size of either run.
@@ -46,7 +46,7 @@ class Comparison:
 def compare_runs(earlier: Run | None, later: Run, kpis: pd.DataFrame | None = None) -> Comparison:
     """Two runs -> Comparison. kpis: the later run's, where it has not written them yet.
 
-    Without an earlier run the tables are empty. Raises ParameterError where the two cannot be compared: another company, or not one
+    Without an earlier run the tables but advice are empty. Raises ParameterError where the two cannot be compared: another company, or not one
     customer in common.
     """
     before = earlier or later
@@ -71,7 +71,7 @@ def compare_runs(earlier: Run | None, later: Run, kpis: pd.DataFrame | None = No
         *(side["segment_quality"][["segment_id", "segment_name", "size"]].iloc[:keep] for side in (one, two)),
         lineage.iloc[:keep], drift.iloc[:keep], changed.iloc[:keep], moves.iloc[:keep], changes.moved_share(moves.iloc[:keep]),
         signals.iloc[:keep], changes.refit_by(signals, *dates),
-        changes.advise_segments(two["registry"], now, two["segment_quality"]).iloc[:keep],
+        changes.advise_segments(two["registry"], now, two["segment_quality"]),
     )  # fmt: skip
 
 

@@ -124,6 +124,28 @@ def test_what_may_not_work_cannot_be_told_from_zero():
     assert (case_of(assumed({"contact_cost": prior(0.01)})).query("scenario == 'growth'").verdict == "pays").all()
 
 
+def test_readers_see_the_warning_first_and_names_as_plain_text():
+    import matplotlib.pyplot as plt
+
+    assumptions = assumed({"uplift": prior(0.0, 0.1, 0.3)}, works=prior(0.1, 0.3, 0.5))
+    case = case_of(assumptions)
+    text = views.say_case(case, business.total_of_best(case, assumptions, SETTINGS), "EUR")
+    assert text.startswith("**These are assumptions, not results")
+    assert r"segment \*0\*" in text
+    assert "segment *0*" not in text
+    assert "over 12 months with its 95% interval" in text
+    for drawing in (views.chart_actions(case), views.chart_tornado(business.estimate_sensitivity(case, assumptions))):
+        drawing.figure.canvas.draw()
+        assert drawing.get_title(loc="left") or drawing.get_title()
+    labels = [
+        label.get_text() for label in views.chart_tornado(business.estimate_sensitivity(case, assumptions)).get_yticklabels()
+    ]
+    assert labels[-1].startswith(business.estimate_sensitivity(case, assumptions).assumption[0])
+    plt.close("all")
+    assert "gives up" in views.say_waiting(case, "EUR")
+    assert views.case_table(case).frame["in the budget"].str.len().min() > 5
+
+
 def test_limits_are_kept_and_failing_segments_are_not_acted_on():
     limits = {"budget": 700, "capacity_hours": 12, "max_share": 0.6}
     case = case_of(assumed(limits=limits), segments=6)
@@ -200,7 +222,7 @@ def test_without_customers_at_a_stage_nothing_is_valued():
     assert views.say_pilots(case, business.pool_pilots(case, assumptions)).startswith("**No pilot")
 
 
-@pytest.mark.parametrize("name", ["configs/business_case.yaml"])
+@pytest.mark.parametrize("name", ["configs/business_case.yaml", "configs/b2b_business_case.yaml"])
 def test_shipped_assumptions_are_sound_and_name_their_sources(name):
     assumptions = business.read_assumptions(name)
     listed = business.list_assumptions(assumptions)

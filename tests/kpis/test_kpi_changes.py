@@ -15,7 +15,7 @@ from workbench.kpis import changes
 from workbench.kpis.metrics import estimate_kpis
 from workbench.kpis.targets import Targets
 
-AMOUNT = st.floats(0, 1e6, allow_subnormal=False) | st.just(0.0)
+AMOUNT = st.floats(0.01, 1e6) | st.just(0.0)
 GROUP = st.tuples(AMOUNT, AMOUNT, AMOUNT, AMOUNT)
 
 
@@ -125,6 +125,29 @@ def test_moves_are_net_of_what_chance_moves(two_runs):
     # Segments dealt anew at random are what this placebo moves.
     assert moved["low"] < 0 < moved["high"]
     assert np.isnan(changes.moved_share(changes.build_moves(before, now, lineage, []))["net"])
+
+
+def test_readers_are_told_when_nothing_moved_and_when_there_is_no_earlier_run(two_runs):
+    from types import SimpleNamespace
+
+    from workbench.views import changes as views
+
+    assert views.say_changed(SimpleNamespace(earlier="")).startswith("**No earlier run")
+    (_, before), lineage = two_runs[0][0], two_runs[1].assign(jaccard=0.5)
+    ids = {i: i for i in range(4)}
+    placebo = pd.DataFrame({"from_segment": range(4), "to_segment": range(4), "placebo_share": 0.25})
+    same = pd.DataFrame({"segment_id": range(4), "previous_id": range(4), "change": "continued"})
+    moved = changes.moved_share(changes.build_moves(before, before, same, [(placebo, ids)]))
+    changed = changes.build_kpi_changes(two_runs[0][0][0], two_runs[0][0][0], same)
+    found = SimpleNamespace(
+        earlier="a", later="b", dates=(1, 2), notes=["a *season*"], lineage=lineage, moved=moved, kpi_changes=changed,
+        drift=pd.DataFrame({"feature": ["x_y"], "psi": [0.3], "chance": [0.1], "weight": [1.0], "drift": ["large"]}),
+    )  # fmt: skip
+    text = views.say_changed(found)
+    assert text.startswith(r"**Beware:** a \*season\*")
+    assert "No movement beyond chance" in text
+    assert r"x\_y (0.30)" in text
+    assert f"0 of {(changed.segment_id == -2).sum()} changed beyond their intervals" in text
 
 
 def test_refit_is_called_for_by_age_or_drift():

@@ -95,7 +95,9 @@ def test_a_later_day_is_compared_end_to_end(finished):
         result = finished.command("run", "--run-id", run, "-p", "as_of", day, *QUICK)
         assert result.returncode == 0, result.stdout + result.stderr
     assert finished.command("compare", "later", "earlier").returncode == 0
-    text = BeautifulSoup((finished.folder / "comparisons" / "earlier--later" / "index.html").read_text(), "html.parser").get_text()
+    text = BeautifulSoup(
+        (finished.folder / "comparisons" / "earlier--later" / "index.html").read_text(), "html.parser"
+    ).get_text()
     assert "From run earlier (as of 2017-09-01) to run later (as of 2017-10-01)" in text
     assert "the periods overlap" in text
     tables = finished.run_folder("later") / "tables"
