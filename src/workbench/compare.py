@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import html
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import pandas as pd
 
 from workbench.clustering.lineage import match_segments
 from workbench.core import workspace
-from workbench.core.errors import ParameterError
+from workbench.core.errors import ParameterError, WorkbenchError
 from workbench.core.rundir import Run, finished_run
 from workbench.kpis import changes
 
@@ -46,8 +47,8 @@ class Comparison:
 def compare_runs(earlier: Run | None, later: Run, kpis: pd.DataFrame | None = None) -> Comparison:
     """Two runs -> Comparison. kpis: the later run's, where it has not written them yet.
 
-    Without an earlier run the tables but advice are empty. Raises ParameterError where the two cannot be compared: another company, or not one
-    customer in common.
+    Without an earlier run the tables but advice are empty. Raises ParameterError where the two cannot be compared: another
+    company, or not one customer in common.
     """
     before = earlier or later
     _check_company(before, later)
@@ -58,14 +59,14 @@ def compare_runs(earlier: Run | None, later: Run, kpis: pd.DataFrame | None = No
         )
     now = later.read("kpis") if kpis is None else kpis
     lineage = match_segments(two["segments"], one["segments"], *_centres(later, before))
-    drift = changes.build_drift(one["features"], two["features"], two["feature_catalog"])
+    keep = None if earlier else 0
+    drift = changes.build_drift(one["features"].iloc[:keep], two["features"].iloc[:keep], two["feature_catalog"])
     dates = (before.config.as_of, later.config.as_of)
     moves = changes.build_moves(one["segments"], two["segments"], lineage, _placebos(before, later, lineage))
     signals = changes.refit_signals(*dates, later.config.features.horizon_days, drift, lineage, two["segment_quality"])
     same = before.config.features.horizon_days == later.config.features.horizon_days
     past = now if earlier is None else before.read("kpis")
     changed = changes.build_kpi_changes(past if same else past.head(0), now, lineage)
-    keep = None if earlier is not None else 0
     return Comparison(
         earlier.path.name if earlier else "", later.path.name, dates, _notes(before, later) if earlier else [],
         *(side["segment_quality"][["segment_id", "segment_name", "size"]].iloc[:keep] for side in (one, two)),
@@ -73,6 +74,21 @@ def compare_runs(earlier: Run | None, later: Run, kpis: pd.DataFrame | None = No
         signals.iloc[:keep], changes.refit_by(signals, *dates),
         changes.advise_segments(two["registry"], now, two["segment_quality"]),
     )  # fmt: skip
+
+
+def compare_with_previous(run: Run, kpis: pd.DataFrame) -> Comparison:
+    """A run in its last stage -> its Comparison with the last run; as without one, and a note why, where the two cannot be compared.
+
+    An earlier run of another key or version must not stop this one.
+    """
+    earlier = run.previous()
+    try:
+        return compare_runs(earlier, run, kpis)
+    except WorkbenchError as fault:
+        if earlier is None:
+            raise
+        note = f"run {earlier.path.name} is not compared: {fault.what}"
+    return dataclasses.replace(compare_runs(None, run, kpis), notes=[note])
 
 
 def write_comparison(name_before: str, name_now: str, output: str | None) -> Path:

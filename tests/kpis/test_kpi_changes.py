@@ -132,7 +132,7 @@ def test_readers_are_told_when_nothing_moved_and_when_there_is_no_earlier_run(tw
 
     from workbench.views import changes as views
 
-    assert views.say_changed(SimpleNamespace(earlier="")).startswith("**No earlier run")
+    assert views.say_changed(SimpleNamespace(earlier="", notes=[])).startswith("**No earlier run")
     (_, before), lineage = two_runs[0][0], two_runs[1].assign(jaccard=0.5)
     ids = {i: i for i in range(4)}
     placebo = pd.DataFrame({"from_segment": range(4), "to_segment": range(4), "placebo_share": 0.25})

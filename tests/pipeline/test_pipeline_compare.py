@@ -87,6 +87,29 @@ def test_nothing_is_written_into_a_run_and_a_run_is_not_compared_with_itself(fin
     assert finished.command("compare", "base", "nowhere").returncode == 2
 
 
+def test_a_last_run_that_cannot_be_compared_does_not_stop_this_one(finished, copied):
+    from workbench.compare import compare_with_previous
+    from workbench.core.rundir import Run
+
+    manifest = copied("copy-old")
+    del manifest["stages"]["clustering"]["tables"]["registry"]
+    copied("copy-old", stages=manifest["stages"])
+    latest = finished.folder / "runs" / "latest"
+    before = latest.readlink()
+    latest.unlink()
+    latest.symlink_to("copy-old")
+    try:
+        run = Run.open(finished.run_folder("base"))
+        found = compare_with_previous(run, run.read("kpis"))
+    finally:
+        latest.unlink()
+        latest.symlink_to(before)
+    assert found.earlier == ""
+    assert "copy-old is not compared" in found.notes[0]
+    assert len(found.advice) > 0
+    assert found.kpi_changes.empty
+
+
 @pytest.mark.slow
 def test_a_later_day_is_compared_end_to_end(finished):
     """A month earlier and the default day: segments are matched, changes add up, and notebook 05 tells the same as the report."""

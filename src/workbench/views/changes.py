@@ -21,9 +21,9 @@ NO_EARLIER = "**No earlier run to compare with:** a run by hand has none, and ne
 
 def say_changed(found: Any) -> str:
     """Comparison -> Markdown: what makes it hard to compare, then segments, moves, drift and KPIs in a sentence each."""
-    if not found.earlier:
-        return NO_EARLIER
     lines = [f"**Beware:** {theme.plain(note)}" for note in found.notes]
+    if not found.earlier:
+        return "\n\n".join([NO_EARLIER, *lines])
     head = f"From run {theme.plain(found.earlier)} (as of {found.dates[0]}) to run {theme.plain(found.later)} (as of {found.dates[1]}):"
     return "\n\n".join([*lines, head, "\n".join([_say_lineage(found.lineage), _say_moved(found.moved), _say_drift(found.drift), say_kpi_changes(found.kpi_changes)])])  # fmt: skip
 
