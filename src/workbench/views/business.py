@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 VERDICT_COLOURS = dict(zip(("pays", "not distinguishable from zero", "loses"), (theme.VERDICT_COLOURS[v] for v in ("pass", "watch", "fail")), strict=True))  # fmt: skip
 MONEY = "{:+,.0f}"
+ENOUGH = 0.8  # the power that a pilot is commonly planned for
 WARNING = "**These are assumptions, not results:** nothing was tried here. Published figures enter as priors only; an experiment replaces them."
 
 
@@ -74,12 +75,13 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     first = pooled.iloc[0]
     small = (
         "**Segments are too small to pilot alone**"
-        if ranked.power.max() < 0.8
+        if ranked.power.max() < ENOUGH
         else "Some segments are large enough to pilot alone"
     )
+    even = "Even together they would hardly show it" if first.power < ENOUGH else "Together they would show it"
     return (
-        f"{small}; first by value, feasibility and power: {told}. Over all {first.segments} segments that get it, **{theme.plain(first.treatment)}** reaches {first.addressed:,.0f} customers "
-        f"in one pilot: an uplift of {first.uplift:.0%} would be seen with {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80 %."
+        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it reaches "
+        f"{first.addressed:,.0f} customers in one pilot, an uplift of {first.uplift:.0%} would be seen with {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80 %."
     )
 
 
