@@ -77,7 +77,8 @@ def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
     grouped = bought.filter(bought.before).group_by("segment_id", "product").agg(buyers=lambda t: t.count())
     counted = engine.fetch(grouped.order_by("segment_id", "product"))
     if counted.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        kinds = {"segment_id": "int64", "product": "str", "rank": "int64", "buyers": "int64", "n": "int64"}
+        return pd.DataFrame(columns=COLUMNS).astype({c: kinds.get(c, "float64") for c in COLUMNS})
     totals = counted.groupby("product").buyers.sum().sort_values(ascending=False, kind="stable").head(MOST)
     grid = pd.MultiIndex.from_product([sorted(labels.unique()), sorted(totals.index)], names=["segment_id", "product"])
     told = counted.set_index(["segment_id", "product"]).reindex(grid, fill_value=0).reset_index()
