@@ -127,13 +127,13 @@ def test_what_may_not_work_cannot_be_told_from_zero():
 def test_readers_see_the_warning_first_and_names_as_plain_text():
     import matplotlib.pyplot as plt
 
-    assumptions = assumed({"uplift": prior(0.0, 0.1, 0.3)}, works=prior(0.1, 0.3, 0.5))
+    assumptions = assumed({"uplift": prior(0.0, 0.1, 0.3), "contact_cost": prior(0.01)}, works=prior(0.1, 0.3, 0.5))
     case = case_of(assumptions)
     text = views.say_case(case, business.total_of_best(case, assumptions, SETTINGS), "EUR")
     assert text.startswith("**These are assumptions, not results")
     assert r"segment \*0\*" in text
     assert "segment *0*" not in text
-    assert "over 12 months with its 95% interval" in text
+    assert "over 12 months and its 95% interval" in text
     for drawing in (views.chart_actions(case), views.chart_tornado(business.estimate_sensitivity(case, assumptions))):
         drawing.figure.canvas.draw()
         assert drawing.get_title(loc="left") or drawing.get_title()
@@ -144,6 +144,27 @@ def test_readers_see_the_warning_first_and_names_as_plain_text():
     plt.close("all")
     assert "gives up" in views.say_waiting(case, "EUR")
     assert views.case_table(case).frame["in the budget"].str.len().min() > 5
+
+
+def test_where_nothing_pays_no_action_is_named():
+    assumptions = assumed({"uplift": prior(0.0)})
+    case = case_of(assumptions)
+    assert (case.verdict == "loses").all()
+    assert not case.best.any()
+    assert not case.chosen.any()
+    assert case.payback_months.isna().all()
+    total = business.total_of_best(case, assumptions, SETTINGS)
+    assert "No action is expected to bring more than it costs" in views.say_case(case, total, "EUR")
+    assert business.estimate_sensitivity(case, assumptions).empty
+
+
+def test_the_variance_of_those_lost_is_that_of_the_segments_others():
+    """Who has stopped ordering does not vary at all; a pilot that brings some back needs as many customers as any other."""
+    sums, segment, journey, *others, plan, quality = company()
+    gone = journey.stage == "winback"
+    sums = sums.assign(revenue=sums.revenue.where(~gone, 0.0), expected_spend=sums.expected_spend.where(~gone, 0.0))
+    cells = business.build_cells(business.describe_people(sums, segment, journey, *others), plan, quality, assumed(), DAYS)
+    assert (cells.pivot(index="segment_id", columns="scenario", values="spread").std(axis=1) == 0).all()
 
 
 def test_limits_are_kept_and_failing_segments_are_not_acted_on():

@@ -103,11 +103,11 @@ def build_cells(
 
     Columns: segment_id, scenario (the stage), segment_name, treatment, channel, customers, addressable (share with a consent), spend
     and base (expected money of one horizon, of all members: what they spend, and what uplift is a share of), rate (margin over
-    revenue; missing where no costs are known), spread (standard deviation of a member's spend that the period before does not explain), offered
+    revenue; missing where no costs are known), spread (standard deviation of a member's spend that the period before does not explain; of those lost, that of the segment's others), offered
     (0 where the offer is free), hours, contacts, contacts_over_cap (members whom this would contact too often), verdict.
     """
-    usual = people[people.stage != "winback"].groupby("segment_id").spend.mean()
-    lost = (people.segment_id.map(usual).fillna(people.spend.mean()) - people.spend).clip(lower=0)
+    usual = people[people.stage != "winback"].groupby("segment_id").agg(spend=("spend", "mean"), residual=("residual", "std"))
+    lost = (people.segment_id.map(usual.spend).fillna(people.spend.mean()) - people.spend).clip(lower=0)
     weekly = people.stage.map({s: lever.contacts * 7 / days for s, lever in assumptions.levers.items()})
     over = people.running + weekly > assumptions.limits.max_contacts_per_week
     people = people.assign(lost=lost, over=over & (weekly > 0))
@@ -121,7 +121,11 @@ def build_cells(
     known = quality.set_index("segment_id")[["segment_name", "verdict"]].rename(columns={"verdict": "stability_verdict"})
     cells = cells.join(known, on="segment_id").join(_margin_rates(people), on="segment_id")
     levers = [assumptions.levers[s] for s in cells.scenario]
-    cells["base"] = np.where([lever.base == "lost" for lever in levers], cells.lost, cells.spend)
+    is_lost = np.array([lever.base == "lost" for lever in levers], bool)
+    cells["base"] = np.where(is_lost, cells.lost, cells.spend)
+    # Who has stopped ordering hardly varies; who comes back varies as the others of the segment do.
+    others = cells.segment_id.map(usual.residual).fillna(people.residual.std())
+    cells["spread"] = cells.spread.where(~is_lost, others).fillna(others)
     cells["hours"], cells["contacts"] = [lever.hours for lever in levers], [lever.contacts for lever in levers]
     cells["offered"] = (~cells.offer.isin(assumptions.free_offers)).astype(float)
     return cells.drop(columns=["lost"])
@@ -321,9 +325,10 @@ def _why_not(cell: tuple, money: float, hours: float, of_segment: float, limits:
 def _place_best(case: pd.DataFrame, count: int = 3) -> pd.Series:
     """Place (1, 2, 3; else 0) among the next actions: of most expected value, those within all limits first.
 
-    Segments that do not survive resampling are left out. An action beyond the limits keeps its `reason`.
+    Left out are segments that do not survive resampling and what costs more than it is expected to bring, so there may be fewer
+    than three. An action beyond the limits keeps its `reason`.
     """
-    sound = case[case.stability_verdict.map(FEASIBLE) > 0]
+    sound = case[(case.stability_verdict.map(FEASIBLE) > 0) & (case.value > 0)]
     order = sound.sort_values(["chosen", "value"], ascending=False, kind="stable").head(count).index
     return pd.Series(range(1, len(order) + 1), index=order, dtype="int64").reindex(case.index, fill_value=0)
 

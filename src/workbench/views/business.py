@@ -24,30 +24,22 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
             f"{WARNING}\n\nNo segment has customers at a stage for which the assumptions have a lever, so nothing can be valued."
         )
     best = case[case["best"] > 0].sort_values("best")
-    lines = [f"{int(row.best)}. {_say_action(row, currency)}" for row in best.itertuples()]
-    unsure = int((case.verdict == "not distinguishable from zero").sum())
-    chosen = int(case.chosen.sum())
+    unsure, pay, lose = (int((case.verdict == verdict).sum()) for verdict in ("not distinguishable from zero", "pays", "loses"))
+    counts = f"Under these assumptions {unsure} of {len(case)} possible actions cannot be told from zero, {pay} pay and {lose} lose; {int(case.chosen.sum())} stay within all limits."  # fmt: skip
+    if best.empty:
+        return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
+    first = case.iloc[0]
+    head = f"{counts} **Best next actions: {len(best)}**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
     together = (
         f"Together: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
     )
-    counts = f"Of {len(case)} possible actions, {unsure} cannot be told from zero, {int((case.verdict == 'pays').sum())} surely pay, {int((case.verdict == 'loses').sum())} surely lose; {chosen} stay within all limits."  # fmt: skip
-    return "\n\n".join(
-        [
-            WARNING,
-            f"{counts} **The {len(best)} best next actions**, expected additional margin less cost over {case.months.iloc[0]:.0f} months with its {case.confidence.iloc[0]:.0%} interval:",
-            "\n".join(lines),
-            together,
-        ]
-    )
+    lines = [f"{int(row.best)}. {_say_action(row, currency)}" for row in best.itertuples()]
+    return "\n\n".join([WARNING, head, "\n".join(lines), together])
 
 
 def _say_action(row: tuple, currency: str) -> str:
-    sure = (
-        ""
-        if row.verdict == "pays"
-        else f" – {row.verdict}" + (": try it on half of them first" if row.value > 0 else ": do not roll it out")
-    )
+    sure = "" if row.verdict == "pays" else f" – {row.verdict}: try it on half of them first"
     limit = "" if row.chosen else f" ({theme.plain(row.reason)})"
     return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
