@@ -152,7 +152,10 @@ def test_readers_are_told_when_nothing_moved_and_when_there_is_no_earlier_run(tw
 
 def test_refit_is_called_for_by_age_or_drift():
     quality = pd.DataFrame({"segment_id": [0, 1], "size": [60, 40], "verdict": ["pass", "fail"]})
-    lineage = pd.DataFrame({"segment_id": [0, 1], "previous_id": [0, -1], "change": ["continued", "born"]})
+    # A segment that another has taken in stands a second time under the number of the one that lives on.
+    lineage = pd.DataFrame(
+        {"segment_id": [0, 1, 0, -1], "previous_id": [0, -1, 1, 2], "change": ["continued", "born", "merged", "gone"]}
+    )
     drift = pd.DataFrame({"psi": [0.2, 0.0], "weight": [0.5, 0.5]})
     now = dt.date(2024, 7, 1)
     signals = changes.refit_signals(dt.date(2024, 1, 1), now, 92, drift, lineage, quality).set_index("signal")

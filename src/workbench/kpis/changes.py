@@ -210,12 +210,13 @@ def refit_signals(
     drift is weighed by what features weigh in the space of segments. A signal is on watch beyond its first threshold.
     """
     sizes = quality.set_index("segment_id")["size"]
-    living = lineage[lineage.segment_id >= 0].set_index("segment_id").change == "continued"
+    new = ~sizes.index.isin(lineage.segment_id[lineage.change == "continued"])
+    failing = sizes.index.isin(quality.segment_id[quality.verdict == "fail"])
     rows = [
         ("age in days", float((now - before).days), float(horizon_days), float(LIFETIME_DAYS), "days between the two as-of days; one horizon later its outcomes are known"),
         ("drift of the features", float((drift.psi * drift.weight).sum()), MODERATE, LARGE, "mean population stability index, by what each feature weighs"),
-        ("customers in new segments", float(sizes[~living.reindex(sizes.index, fill_value=False)].sum() / sizes.sum()), 0.25, 0.5, "share of the customers whose segment continues none of the earlier run"),
-        ("customers in failing segments", float(sizes[quality.set_index("segment_id").verdict == "fail"].sum() / sizes.sum()), 0.1, 0.25, "share of the customers whose segment does not survive resampling"),
+        ("customers in new segments", float(sizes[new].sum() / sizes.sum()), 0.25, 0.5, "share of the customers whose segment continues none of the earlier run"),
+        ("customers in failing segments", float(sizes[failing].sum() / sizes.sum()), 0.1, 0.25, "share of the customers whose segment does not survive resampling"),
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["signal", "value", "watch", "refit", "meaning"])
     frame["verdict"] = np.select([frame.value >= frame.refit, frame.value >= frame.watch], ["refit", "watch"], "keep")
