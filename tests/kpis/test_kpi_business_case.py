@@ -194,7 +194,7 @@ def test_the_tornado_moves_one_assumption_at_a_time():
     case = case_of(assumptions, segments=6)
     table = business.estimate_sensitivity(case, assumptions)
     check_frame("sensitivity", table)
-    assert set(table.assumption) == {"works", "growth: uplift", "base error"}
+    assert set(table.assumption) == {business.WORKS, "growth: uplift", business.ERROR}
     assert (table.value_high - table.value_low).abs().is_monotonic_decreasing
     best = case[case.best > 0]
     uplift = table[table.assumption == "growth: uplift"].iloc[0]

@@ -16,6 +16,7 @@ from workbench.kpis.metrics import COST_COVERAGE
 
 FEASIBLE = {"pass": 1.0, "watch": 0.5, "fail": 0.0}  # a segment that fails is not to be acted on alone
 LOW, HIGH = 0.05, 0.95
+WORKS, ERROR = "chance that it works", "what is expected over what is predicted"
 UNDECIDED = "not distinguishable from zero"
 DAYS_PER_MONTH = 365.25 / 12
 Values = Mapping[str, "np.ndarray | float"]
@@ -178,7 +179,7 @@ def _margin_rates(people: pd.DataFrame) -> pd.Series:
 
 def _priors(assumptions: Assumptions) -> dict[str, Prior]:
     """Every assumption that is uncertain, by its name in words."""
-    found = {"works": assumptions.works, "margin rate": assumptions.margin_rate, "base error": assumptions.base_error}
+    found = {WORKS: assumptions.works, "margin rate": assumptions.margin_rate, ERROR: assumptions.base_error}
     for stage, lever in assumptions.levers.items():
         found |= {f"{stage}: {name.replace('_', ' ')}": getattr(lever, name) for name in ("uplift", "contact_cost", "offer_cost")}
     return found
@@ -187,14 +188,14 @@ def _priors(assumptions: Assumptions) -> dict[str, Prior]:
 def expected_values(assumptions: Assumptions) -> dict[str, float]:
     """Every assumption at its mean, whether a stage's treatment works as its chance."""
     means = {name: prior.mean for name, prior in _priors(assumptions).items()}
-    return means | {f"{stage}: works": means["works"] for stage in assumptions.levers}
+    return means | {f"{stage}: works": means[WORKS] for stage in assumptions.levers}
 
 
 def draw_values(assumptions: Assumptions, draws: int, seed: int) -> dict[str, np.ndarray]:
     """Every assumption drawn many times; whether a stage's treatment works is 0 or 1, and the same for all segments."""
     generator = np.random.default_rng(seed)
     drawn = {name: prior.quantile(generator.random(draws)) for name, prior in _priors(assumptions).items()}
-    return drawn | {f"{stage}: works": (generator.random(draws) < drawn["works"]) * 1.0 for stage in assumptions.levers}
+    return drawn | {f"{stage}: works": (generator.random(draws) < drawn[WORKS]) * 1.0 for stage in assumptions.levers}
 
 
 def value_cell(cell: pd.Series, values: Values, limits: Limits) -> tuple[np.ndarray | float, np.ndarray | float]:
@@ -205,7 +206,7 @@ def value_cell(cell: pd.Series, values: Values, limits: Limits) -> tuple[np.ndar
     """
     told = {name: values[f"{cell.scenario}: {name}"] for name in ("uplift", "contact cost", "offer cost", "works")}
     rate = values["margin rate"] if pd.isna(cell.rate) else cell.rate
-    base, spend = (limits.horizons * cell.addressable * money * values["base error"] for money in (cell.base, cell.spend))
+    base, spend = (limits.horizons * cell.addressable * money * values[ERROR] for money in (cell.base, cell.spend))
     gain = base * rate * told["uplift"] * told["works"]
     contacts = limits.horizons * cell.customers * cell.addressable * cell.contacts * told["contact cost"]
     offers = cell.offered * spend * told["offer cost"]
@@ -355,7 +356,7 @@ def _swing(actions: pd.DataFrame, name: str, prior: Prior, expected: Values, ass
     totals = []
     for end in ends:
         changed = {**expected, name: end}
-        if name == "works":
+        if name == WORKS:
             changed |= {f"{stage}: works": end for stage in assumptions.levers}
         totals.append(_total(actions, changed, assumptions.limits))
     return (*ends, *totals)

@@ -152,11 +152,14 @@ def chart_tornado(sensitivity: pd.DataFrame, most: int = 8) -> Axes:
         axes.barh(top.index, top[f"value_{side}"] - middle, left=middle, color=colour, height=0.6, label=f"assumption at its {side} end (5th or 95th percentile)" if side == "low" else "at its high end")  # fmt: skip
     axes.axvline(middle, color=theme.INK, linewidth=1)
     axes.axvline(0, color=theme.GREY, linewidth=1, linestyle="--")
-    axes.set_yticks(top.index, [f"{r.assumption}\n{r.low:.3g} to {r.high:.3g}" for r in top.itertuples()], fontsize=8)
+    axes.set_yticks(
+        top.index, [f"{theme.short(r.assumption)}\n{r.low:.3g} to {r.high:.3g}" for r in top.itertuples()], fontsize=8
+    )
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_title(f"{top.assumption.iloc[-1]} moves the value of the three next actions most", fontsize=11)
-    axes.set_xlabel("expected value of the three together (line: all as expected, dashed: zero)")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.set_title(f"What moves the value of the next actions most: {top.assumption.iloc[-1]}", fontsize=11)
+    axes.set_xlabel("expected value of all of them together (line: all as expected, dashed: zero)")
+    axes.set_ylim(bottom=-1.3)  # room for the legend below the bars
+    axes.legend(frameon=False, fontsize=8, loc="lower right", ncols=2)
     return axes
 
 
