@@ -28,6 +28,7 @@ LEVELS = ("item", "subcategory", "category")
 PRIOR = 20.0  # a segment's share is shrunk as if so many members more had bought like everybody
 MOST = 400  # products looked at, the most bought ones
 TAKEN, COLUMNS = 5, ["segment_id", "product", "rank", "bought_by", "base", "index", "buyers", "n"]
+WHOLE = ("segment_id", "rank", "buyers", "n")
 JUDGED = ["segment_id", "hit_rate", "popularity", "difference", "ci_low", "ci_high", "n", "verdict"]
 
 
@@ -77,8 +78,9 @@ def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
     grouped = bought.filter(bought.before).group_by("segment_id", "product").agg(buyers=lambda t: t.count())
     counted = engine.fetch(grouped.order_by("segment_id", "product"))
     if counted.empty:
-        kinds = {"segment_id": "int64", "product": "str", "rank": "int64", "buyers": "int64", "n": "int64"}
-        return pd.DataFrame(columns=COLUMNS).astype({c: kinds.get(c, "float64") for c in COLUMNS})
+        return pd.DataFrame(columns=COLUMNS).astype(
+            dict.fromkeys(COLUMNS, "float64") | {c: "int64" for c in WHOLE} | {"product": "str"}
+        )
     totals = counted.groupby("product").buyers.sum().sort_values(ascending=False, kind="stable").head(MOST)
     grid = pd.MultiIndex.from_product([sorted(labels.unique()), sorted(totals.index)], names=["segment_id", "product"])
     told = counted.set_index(["segment_id", "product"]).reindex(grid, fill_value=0).reset_index()

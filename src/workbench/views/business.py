@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from workbench.views import theme
+from workbench.views.kpis import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +128,7 @@ def chart_actions(case: pd.DataFrame, most: int = 10) -> Axes:
     axes.hlines(top.index, top.value_low, top.value_high, color=shades, linewidth=3)
     axes.scatter(top.value, top.index, color=theme.INK, s=30, zorder=3)
     axes.axvline(0, color=theme.INK, linewidth=1)
-    axes.set_yticks(top.index, [f"{theme.short(r.segment_name, 36)}\n{r.scenario}: {theme.short(r.treatment, 40)}" for r in top.itertuples()], fontsize=7.5)  # fmt: skip
+    axes.set_yticks(top.index, [f"{short(r.segment_name, 36)}\n{r.scenario}: {short(r.treatment, 40)}" for r in top.itertuples()], fontsize=7.5)  # fmt: skip
     axes.xaxis.set_major_formatter("{x:,.0f}")
     counts = top.verdict.value_counts()
     axes.set_title(
@@ -152,9 +153,7 @@ def chart_tornado(sensitivity: pd.DataFrame, most: int = 8) -> Axes:
         axes.barh(top.index, top[f"value_{side}"] - middle, left=middle, color=colour, height=0.6, label=f"assumption at its {side} end (5th or 95th percentile)" if side == "low" else "at its high end")  # fmt: skip
     axes.axvline(middle, color=theme.INK, linewidth=1)
     axes.axvline(0, color=theme.GREY, linewidth=1, linestyle="--")
-    axes.set_yticks(
-        top.index, [f"{theme.short(r.assumption)}\n{r.low:.3g} to {r.high:.3g}" for r in top.itertuples()], fontsize=8
-    )
+    axes.set_yticks(top.index, [f"{short(r.assumption)}\n{r.low:.3g} to {r.high:.3g}" for r in top.itertuples()], fontsize=8)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title(f"What moves the value of the next actions most: {top.assumption.iloc[-1]}", fontsize=11)
     axes.set_xlabel("expected value of all of them together (line: all as expected, dashed: zero)")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.views import theme
-from workbench.views.kpis import FORMATS
+from workbench.views.kpis import FORMATS, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -153,7 +153,7 @@ def chart_kpi_parts(changed: pd.DataFrame, kpi: str, most: int = 12) -> Axes:
     axes.barh(places + 0.2, parts.mix, height=0.36, color=MIX, label="mix: its share of customers")
     axes.barh(places - 0.2, parts.rate, height=0.36, color=RATE, label="rate: what it does")
     axes.axvline(0, color=theme.INK, linewidth=0.8)
-    axes.set_yticks(places, [theme.short(name) for name in parts.segment_name], fontsize=8)
+    axes.set_yticks(places, [short(name) for name in parts.segment_name], fontsize=8)
     form = CHANGES[total.unit]
     axes.xaxis.set_major_formatter(lambda value, _: form.format(value))
     axes.set_title(f"{total['name'][:1].upper()}{total['name'][1:]}: {form.format(total.change)} in all (mix {form.format(total.mix)}, rate {form.format(total.rate)})", fontsize=11)  # fmt: skip
@@ -176,7 +176,7 @@ def chart_moves(found: Any) -> Axes:
         words = names.set_index("segment_id").segment_name
         for segment, (low, high) in ends.items():
             axes.plot([x, x], [low, high], color=theme.INK, linewidth=4, solid_capstyle="butt")
-            axes.text(x + (0.02 if side == "left" else -0.02), (low + high) / 2, theme.short(words.get(segment, str(segment))), ha=side, va="center", fontsize=8)  # fmt: skip
+            axes.text(x + (0.02 if side == "left" else -0.02), (low + high) / 2, short(words.get(segment, str(segment))), ha=side, va="center", fontsize=8)  # fmt: skip
     axes.set(xlim=(-0.75, 1.75))
     axes.set_axis_off()
     axes.set_title(f"{int(beyond.customers.sum()):,} of {int(moves.customers.sum()):,} customers are in a band that is wider than chance makes it\n(colour of the segment that they left; grey: stayed, or no more than by chance)", fontsize=10)  # fmt: skip

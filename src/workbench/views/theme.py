@@ -86,12 +86,6 @@ def plain(value: object) -> str:
     return re.sub(r"([\\`*_\[\]#|~])", r"\\\1", text)
 
 
-def short(name: object, most: int = 44) -> str:
-    """A name from the data for an axis: no control characters, at most `most` characters."""
-    text = re.sub(r"[\u202a-\u202e\u2066-\u2069\x00-\x1f]", " ", str(name))
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 class Shown:
     """A table as readers see it: escaped HTML in browsers, text elsewhere."""
 
