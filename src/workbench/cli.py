@@ -1,4 +1,4 @@
-"""The command line: `workbench demo`, `init`, `check`, `run`, `score`, `export`, `runs`, `schema`. Heavy imports wait until a command needs them."""
+"""The command line: `workbench demo`, `init`, `check`, `run`, `score`, `export`, `compare`, `runs`, `schema`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -114,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     score.add_argument("-o", "--output", default="scored.parquet", metavar="FILE", help="table to write (.parquet or .csv)")
     score.set_defaults(command=_score)
+
+    compare = commands.add_parser("compare", help="what changed between two finished runs of one company")
+    compare.add_argument("earlier", metavar="RUN_A", help="id of a run, latest, or its folder")
+    compare.add_argument("later", metavar="RUN_B", help="the later one")
+    compare.add_argument("-o", "--output", metavar="DIR", help="where to write the report (comparisons/A--B)")
+    compare.set_defaults(command=_compare)
 
     runs = commands.add_parser("runs", help="list runs")
     runs.set_defaults(command=_runs)
@@ -234,6 +240,12 @@ def _score(options: argparse.Namespace) -> None:
     if missing:
         print(f"{len(missing)} features of the run are missing here, taken as unknown: {', '.join(missing[:8])}")
     print(f"written: {path}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from workbench.compare import write_comparison
+
+    print(f"written: {write_comparison(options.earlier, options.later, options.output)}")
 
 
 def _runs(options: argparse.Namespace) -> None:

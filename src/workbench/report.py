@@ -6,6 +6,8 @@ Self-contained: no script, no network; every cell output passes an allow-list.
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from workbench.core.config import STAGES
@@ -13,6 +15,9 @@ from workbench.core.files import write_text
 from workbench.core.rundir import Run, notebook_name
 
 TITLES = {"ingest": "Data", "features": "Features", "clustering": "Segments", "personas": "Personas", "kpis": "KPIs"}
+READERS = {
+    "executive": "executives", "marketing": "marketing", "service": "service", "product": "product", "analytics": "analytics", "data": "the data team",
+}  # fmt: skip
 TAGS = {
     "a", "abbr", "b", "blockquote", "br", "caption", "code", "col", "colgroup", "dd", "details", "div", "dl", "dt", "em", "figcaption",
     "figure", "h1", "h2", "h3", "h4", "hr", "i", "img", "li", "ol", "p", "pre", "span", "strong", "summary", "sub", "sup", "table",
@@ -30,13 +35,17 @@ STYLE = """
 :root{--ink:#222;--grey:#666;--line:#ddd;--accent:#0072b2}
 *{box-sizing:border-box}body{margin:0;font:16px/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;color:var(--ink);background:#fff}
 nav{position:sticky;top:0;background:#fff;border-bottom:1px solid var(--line);padding:.6rem 1.2rem;z-index:1}
-nav a{margin-right:1.1rem;text-decoration:none;color:var(--accent)}nav a.here{color:var(--ink);font-weight:600}
+nav a{display:inline-block;margin-right:1.1rem;text-decoration:none;color:var(--accent)}nav a.here{color:var(--ink);font-weight:600}
 main{max-width:66rem;margin:0 auto;padding:1rem 1.2rem 4rem}p,li{max-width:46rem}h1{font-size:1.8rem;line-height:1.2}h2{margin-top:2.2rem;border-top:1px solid var(--line);padding-top:1rem}
 img{max-width:100%;height:auto}table{border-collapse:collapse;font-size:.88rem;margin:.6rem 0 1.2rem;display:block;overflow-x:auto}
 caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.3rem .7rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 thead th{border-bottom:2px solid var(--ink)}tbody tr:hover{background:#f6f8fa}pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:.82rem}
 .anchor-link,.jp-InputPrompt,.jp-OutputPrompt,.prompt{display:none}footer{color:var(--grey);font-size:.85rem;border-top:1px solid var(--line);margin-top:3rem;padding-top:.8rem}
-@media print{nav{display:none}main{max-width:none}h2{break-after:avoid}table,img{break-inside:avoid}}
+.tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;margin:.4rem 0 .8rem;padding:0}.tiles li{flex:1 1 9rem;border:1px solid var(--line);border-radius:4px;padding:.4rem .7rem}
+.tiles span{display:block;font-size:.78rem;color:var(--grey)}.tiles span:nth-child(2){font-size:1.45rem;color:var(--ink);font-weight:600;line-height:1.3}
+.columns{display:grid;grid-template-columns:3fr 2fr;gap:2rem}.columns h2{margin-top:.4rem;border:0;padding:0;font-size:1.2rem}.columns p,.columns li{font-size:.92rem;line-height:1.4;margin:.35rem 0}
+.onescreen h1{font-size:1.4rem;margin:.3rem 0}main:has(.onescreen){max-width:88rem;padding-bottom:0}main:has(.onescreen) footer{margin-top:.5rem;padding-top:.4rem}
+@media(max-width:60rem){.columns{grid-template-columns:1fr}}@media print{nav{display:none}main{max-width:none}h2{break-after:avoid}table,img{break-inside:avoid}}
 """
 
 
@@ -53,15 +62,54 @@ def write_report(run: Run) -> None:
 
 
 def _write_page(run: Run, file: str, title: str, body: str) -> None:
-    pages = {"index.html": "Overview"} | {f"{notebook_name(s)}.html": TITLES[s] for s in STAGES}
-    links = "".join(f'<a href="{page}"{" class=here" if page == file else ""}>{name}</a>' for page, name in pages.items())
-    footer = f"Run {html.escape(run.path.name)} · as of {run.config.as_of} · configuration {run.config.hash[:12]} · every number comes from the tables of this run"
+    write_page(run.path / "reports" / file, title, body, pages_of_run(), of_run(run))
+
+
+def pages_of_run() -> dict[str, str]:
+    """File -> word of every page of a run: the overview, one page per reader, one per notebook."""
+    readers = {f"{reader}.html": f"For {words}" for reader, words in READERS.items()}
+    return (
+        {"index.html": "Overview"} | readers | {f"{notebook_name(s)}.html": f"{i} {TITLES[s]}" for i, s in enumerate(STAGES, 1)}
+    )
+
+
+def of_run(run: Run) -> str:
+    """What stands below every page of a run."""
+    return f"Run {run.path.name} · as of {run.config.as_of} · configuration {run.config.hash[:12]}"
+
+
+def write_page(path: Path, title: str, body: str, pages: Mapping[str, str], footer: str) -> None:
+    """One page: links to all pages of its folder (file -> word), the body, which is HTML of `render`, and the footer."""
+    links = "".join(
+        f'<a href="{page}"{" class=here" if page == path.name else ""}>{html.escape(name)}</a>' for page, name in pages.items()
+    )
     page = (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{CSP}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{html.escape(title)}</title><style>{STYLE}</style></head>'
-        f"<body><nav>{links}</nav><main>{body}<footer>{footer}</footer></main></body></html>\n"
+        f"<body><nav>{links}</nav><main>{body}<footer>{html.escape(footer)} · every number comes from the tables of the run</footer></main></body></html>\n"
     )
-    write_text(run.path / "reports" / file, page)
+    write_text(path, page)
+
+
+def render(parts: Iterable[Any]) -> str:
+    """Markdown (text), tables as readers see them (with _repr_html_) and pictures (PNG, alternative text), in order -> HTML."""
+    return _body([_cell(part) for part in parts])
+
+
+def _cell(part: Any) -> Any:
+    """A part as the notebook cell that would have shown it."""
+    import base64
+
+    from nbformat import v4
+
+    if isinstance(part, str):
+        return v4.new_markdown_cell(part)
+    if isinstance(part, tuple):
+        picture, alt = part
+        shown = {"image/png": base64.b64encode(picture).decode()}, {"image/png": {"alt": alt}}
+    else:
+        shown = {"text/html": part._repr_html_()}, {}
+    return v4.new_code_cell(outputs=[v4.new_output("display_data", data=shown[0], metadata=shown[1])])
 
 
 def _body(cells: list[Any]) -> str:

@@ -252,7 +252,7 @@ def _check_inputs(run: Run) -> None:
 
 
 def _run_stages(run: Run, say: Say) -> Run:
-    from workbench import report
+    from workbench import readers, report
 
     started = time.perf_counter()
     previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -264,6 +264,7 @@ def _run_stages(run: Run, say: Say) -> Run:
             run = _run_stage(run, stage, say)
         say(f"[report] {run.path / 'reports' / 'index.html'}")
         report.write_report(run)
+        readers.write_reader_pages(run)
         run.update(state="finished", seconds=round(time.perf_counter() - started, 1))
         _point_latest(run)
     except KeyboardInterrupt:

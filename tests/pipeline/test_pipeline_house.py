@@ -43,9 +43,11 @@ def test_core_imports_nothing_of_ours_and_rooms_no_sibling():
 def test_run_and_report_import_core_only():
     for path in (SOURCE / "run.py", SOURCE / "kernel.py", SOURCE / "report.py"):
         ours = {m for m in imported(path) if m.startswith("workbench.")}
-        assert {m for m in ours if not m.startswith("workbench.core")} <= {"workbench.report", "workbench.kernel"} | {
-            m for m in ours if m.startswith("workbench.kernel.")
-        }, path
+        assert {m for m in ours if not m.startswith("workbench.core")} <= {
+            "workbench.report",
+            "workbench.readers",
+            "workbench.kernel",
+        } | {m for m in ours if m.startswith("workbench.kernel.")}, path
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-PAGES = ("index", "01_ingest", "02_features", "03_clustering", "04_personas", "05_kpis")
+READERS = ("executive", "marketing", "service", "product", "analytics", "data")
+PAGES = ("index", *READERS, "01_ingest", "02_features", "03_clustering", "04_personas", "05_kpis")
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,49 @@ def test_the_first_page_shows_names_map_and_scoreboard(finished, pages):
     assert not re.search(r"\b(Segment|Cluster) \d", text)
     assert "RFM grid" in text
     assert len(pages["index"].find_all("img")) >= 3
+
+
+def test_every_page_links_to_every_other(pages):
+    for name, page in pages.items():
+        assert {a["href"] for a in page.nav.find_all("a")} == {f"{other}.html" for other in PAGES}, name
+        assert page.nav.find("a", class_="here")["href"] == f"{name}.html"
+
+
+def test_the_executive_page_is_short_and_names_the_next_actions_with_their_uncertainty(finished, pages):
+    page, tables = pages["executive"], finished.run_folder("base") / "tables"
+    case, kpis = (pd.read_parquet(tables / f"{name}.parquet") for name in ("business_case", "kpis"))
+    best = case[case.best > 0].sort_values("best")
+    told = [item.get_text() for item in page.select("ol li")]
+    assert len(told) == len(best) <= 3
+    assert ("No action is expected to bring more than it costs" in page.get_text()) == best.empty
+    for text, row in zip(told, best.itertuples(), strict=True):
+        assert row.segment_name in text
+        assert f"{row.value:+,.0f} USD, {row.value_low:+,.0f} to {row.value_high:+,.0f}" in text
+        assert ("not distinguishable from zero" in text) == (row.verdict == "not distinguishable from zero")
+    tiles = [item.get_text() for item in page.select("ul.tiles li")]
+    assert 4 <= len(tiles) <= 7
+    clv = kpis[(kpis.kpi == "clv") & (kpis.segment_id == -2)].value.iloc[0]
+    assert any(f"{clv:,.2f} USD" in tile for tile in tiles)
+    assert "What not to trust" in page.get_text()
+    assert "simulated: crm" in page.get_text()
+    # One screen of 1440 x 900 holds about 2,900 characters of this layout; no figure and no table.
+    assert len(page.main.get_text()) < 2900
+    assert not page.find_all(["img", "table"])
+
+
+def test_pages_per_reader_tell_the_tables_of_the_run(finished, pages):
+    tables = finished.run_folder("base") / "tables"
+    texts = {reader: pages[reader].get_text() for reader in READERS}
+    names = pd.read_parquet(tables / "segment_quality.parquet").segment_name
+    for reader, function in (("marketing", "marketing"), ("marketing", "sales"), ("service", "service"), ("product", "product")):
+        assert f"For {function}" in texts[reader]
+        assert all(name in texts[reader] for name in names)
+    pilots = pd.read_parquet(tables / "pilots.parquet")
+    assert all(treatment in texts["marketing"] for treatment in pilots.treatment)
+    assert "No earlier run to compare with" in texts["analytics"]
+    assert "RFM grid" in texts["analytics"]
+    readiness = pd.read_parquet(tables / "readiness.parquet")
+    assert f"{readiness.ready.sum()} of {len(readiness)}" in texts["data"]
 
 
 def test_personal_data_stay_in_private(finished):

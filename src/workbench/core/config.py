@@ -383,6 +383,8 @@ class KpiSettings(Stage):
     """Parameters of 05_kpis."""
 
     targets: str = Field("configs/targets.yaml", description="goals per KPI")
+    assumptions: str = Field("configs/business_case.yaml", description="what acting is assumed to bring and to cost")
+    draws: Count = Field(10_000, ge=100, le=1_000_000, description="draws of the business case's assumptions")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the intervals")
     bootstraps: Count = Field(500, ge=50, le=10000, description="resamples of customers for intervals of money")
     seed: Count = Field(7, ge=0, description="makes the intervals repeatable")

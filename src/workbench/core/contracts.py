@@ -392,6 +392,60 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),  # fmt: skip
+    "drift": Contract(
+        ("feature",),
+        {
+            "feature": TEXT,
+            "psi": Column("number", low=0),
+            "chance": Column("number", low=0),
+            "weight": SHARE,
+            "drift": Column("text", among=("stable", "moderate", "large")),
+        },
+        may_be_empty=True,
+    ),
+    "kpi_changes": Contract(
+        ("kpi", "segment_id", "previous_id"),
+        {
+            "kpi": TEXT,
+            "segment_id": Column("whole", low=-2),
+            "previous_id": Column("whole", low=-2),
+            "segment_name": TEXT,
+            "value_before": NUMBER_OR_NOT,
+            "value_now": NUMBER_OR_NOT,
+            "mix": NUMBER,
+            "rate": NUMBER,
+            "change": NUMBER,
+            "ci_low": NUMBER_OR_NOT,
+            "ci_high": NUMBER_OR_NOT,
+        },
+        may_be_empty=True,
+    ),
+    "advice": Contract(
+        (),
+        {
+            "segment_id": SEGMENT,
+            "segment_name": TEXT,
+            "state": TEXT,
+            "advice": Column("text", among=("sunset", "retest", "develop", "keep")),
+            "why": TEXT,
+        },
+    ),
+    "pilots": Contract(
+        ("scenario", "treatment"),
+        {
+            "scenario": TEXT,
+            "treatment": TEXT,
+            "segments": COUNT,
+            "addressed": NUMBER,
+            "power": SHARE,
+            "detectable_uplift": NUMBER_OR_NOT,
+        },
+        may_be_empty=True,
+    ),
+    "workload": Contract(
+        ("channel",),
+        {"channel": TEXT, "hours": NUMBER, "hours_chosen": NUMBER, "over_cap": NUMBER, "capacity": NUMBER},
+    ),
     "business_case": Contract(
         ("segment_id", "scenario"),
         {
@@ -403,9 +457,32 @@ CONTRACTS: dict[str, Contract] = {
             "gain_high": NUMBER,
             "cost": NUMBER_OR_NOT,
             "payback_months": NUMBER_OR_NOT,
+            "value": NUMBER,
+            "value_low": NUMBER,
+            "value_high": NUMBER,
+            "pays": SHARE,
+            "break_even": NUMBER_OR_NOT,
+            "verdict": TEXT,
+            "power": SHARE,
+            "detectable_uplift": NUMBER_OR_NOT,
+            "chosen": YES_NO,
+            "reason": TEXT,
+            "best": COUNT,
         },
         may_be_empty=True,
     ),  # fmt: skip
+    "sensitivity": Contract(
+        ("assumption",),
+        {
+            "assumption": TEXT,
+            "low": NUMBER,
+            "high": NUMBER,
+            "value_low": NUMBER,
+            "value_high": NUMBER,
+            "source": TEXT,
+        },
+        may_be_empty=True,
+    ),
 }
 
 

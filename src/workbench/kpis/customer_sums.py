@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from workbench.core.contacts import contacts_per_week
 from workbench.core.engine import fetch, fetch_row, local_time
 from workbench.core.event_types import ENGAGED, WEB_OR_APP
 from workbench.kpis.period import Period
@@ -62,6 +64,11 @@ def sum_ad_spend(events: ir.Table, period: Period) -> float | None:
     """Events -> advertising cost of the period in money; None where no such cost is recorded."""
     ads = events.filter(events.event_type == "ad_spend", events.occurred_at >= period.start, events.occurred_at < period.end)
     return fetch_row(ads.agg(cost=ads.cost.sum().cast("float64")))["cost"]
+
+
+def count_contacts(events: ir.Table, as_of: dt.date) -> pd.DataFrame:
+    """Events -> customer_id, running: how many contacts per week the company makes today, of those whom it contacts."""
+    return fetch(contacts_per_week(events, as_of))
 
 
 def with_expected_spend(sums: pd.DataFrame, predictions: pd.DataFrame | None) -> pd.DataFrame:

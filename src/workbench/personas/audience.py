@@ -18,11 +18,11 @@ from pydantic import BeforeValidator, Field
 
 from workbench.core import engine, workspace
 from workbench.core.config import Count, Strict, Switch, read_yaml_model
+from workbench.core.contacts import contacts_per_week
 from workbench.core.errors import ParameterError
 from workbench.core.inputs import read_key
 from workbench.personas import addresses
 from workbench.personas.addresses import HASH, PROFILES
-from workbench.personas.running import RECENT_DAYS, recent_contacts
 
 if TYPE_CHECKING:
     from workbench.core.rundir import Run
@@ -148,8 +148,7 @@ def _refuse_hashes(known: ir.Table, rules: Activation) -> None:
 
 def _running_contacts(run: Run, con: ibis.BaseBackend) -> ir.Table | None:
     """customer_id, running: contacts per week that the company's own campaigns made in the 28 days before as_of."""
-    sent = recent_contacts(run.read_on(con, "events"), run.config.as_of)
-    return sent.group_by("customer_id").agg(running=sent.count() * 7.0 / RECENT_DAYS)
+    return contacts_per_week(run.read_on(con, "events"), run.config.as_of)
 
 
 def _unsubscribed(run: Run, con: ibis.BaseBackend) -> ir.Table:

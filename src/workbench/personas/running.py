@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
 from workbench.core import engine
+from workbench.core.contacts import RECENT_DAYS, lately, recent_contacts
 
 if TYPE_CHECKING:
     import datetime as dt
 
-RECENT_DAYS = 28
-SENT = ("email_sent", "campaign_sent")
 PAID = "ad_spend"
 WORDS = {"email_sent": "e-mail", "campaign_sent": "campaigns", PAID: "paid ads"}
 NOTHING = "nothing"
-
-
-def recent_contacts(events: ir.Table, as_of: dt.date) -> ir.Table:
-    """Events -> those of the last 28 days before as_of by which the company addressed a known customer."""
-    return events.filter(events.event_type.isin(SENT), _lately(events, as_of), events.customer_id.notnull())
-
-
-def _lately(events: ir.Table, as_of: dt.date) -> ir.BooleanValue:
-    until = ibis.timestamp(as_of.isoformat(), timezone="UTC")
-    return (events.occurred_at < until) & (events.occurred_at >= until - ibis.interval(days=RECENT_DAYS))
 
 
 def add_running(plan: pd.DataFrame, events: ir.Table, labels: pd.Series, stages: pd.Series, as_of: dt.date) -> pd.DataFrame:
@@ -59,5 +47,5 @@ def _tell(mine: pd.DataFrame, customers: int) -> str:
 
 
 def _money_for_ads(events: ir.Table, as_of: dt.date) -> str:
-    spent = engine.count_rows(events.filter(events.event_type == PAID, _lately(events, as_of)))
+    spent = engine.count_rows(events.filter(events.event_type == PAID, lately(events, as_of)))
     return f"{WORDS[PAID]}, not by segment" if spent else NOTHING

@@ -55,16 +55,22 @@ def _shade(colour: str, factor: float) -> str:
 
 def show(drawing: Axes | Figure, alt: str) -> None:
     """Display a chart with its alternative text and close it; the only way a figure enters a notebook."""
+    from IPython.display import Image, display
+
+    display(Image(picture(drawing), alt=alt), metadata={"image/png": {"alt": alt}})
+
+
+def picture(drawing: Axes | Figure) -> bytes:
+    """A chart as PNG, the same bytes each time; the figure is closed."""
     import io
 
     import matplotlib.pyplot as plt
-    from IPython.display import Image, display
 
     figure = drawing if hasattr(drawing, "savefig") else drawing.figure
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
     plt.close(figure)
-    display(Image(picture.getvalue(), alt=alt), metadata={"image/png": {"alt": alt}})
+    return content.getvalue()
 
 
 def say(text: str) -> None:

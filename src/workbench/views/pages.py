@@ -1,0 +1,198 @@
+"""One page per reader of the report: the tables of a run chosen and ordered for who reads them; nothing is computed here."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from workbench.views import business, changes, clustering, features, ingest, kpis, personas, theme
+
+Read = Callable[[str], pd.DataFrame]
+HEADLINES = ("clv", "revenue_growth", "profitability", "retention_rate", "engagement_rate", "nps")
+
+
+class Tiles:
+    """Headline figures side by side, each with its interval and what it is measured against."""
+
+    def __init__(self, tiles: list[tuple[str, str, str]]):
+        self.tiles = tiles
+
+    def _repr_html_(self) -> str:
+        cells = "".join("<li>" + "".join(f"<span>{html.escape(text)}</span>" for text in tile) + "</li>" for tile in self.tiles)
+        return f'<ul class="tiles">{cells}</ul>'
+
+
+def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLINES) -> Tiles:
+    """kpis + segment_quality -> headline figures: customers and segments, then the computable KPIs of `chosen`."""
+    quality, total = read("segment_quality"), read("kpis")
+    total = total[(total.segment_id == theme.TOTAL) & total.value.notna()].set_index("kpi")
+    tiles = [
+        (
+            "segmented customers",
+            f"{quality['size'].sum():,}",
+            f"{len(quality)} segments, {int((quality.verdict == 'pass').sum())} hold",
+        )
+    ]
+    for kpi in [k for k in chosen if k in total.index]:
+        row = total.loc[kpi]
+        form = kpis.FORMATS[row.unit]
+        interval = "no interval" if pd.isna(row.ci_low) else f"{form.format(row.ci_low)} to {form.format(row.ci_high)}"
+        verdict = kpis.VERDICTS.get(row.status)
+        tiles.append(
+            (
+                row["name"],
+                form.format(row.value) + (f" {currency}" if row.unit == "money" else ""),
+                interval + (f"; {verdict}" if verdict else ""),
+            )
+        )
+    return Tiles(tiles)
+
+
+def executive_actions(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
+    """business_case -> the three best next actions with expected value and its uncertainty."""
+    case, total = (
+        read("business_case"),
+        {k.removeprefix("next_actions_"): v for k, v in metrics.items() if k.startswith("next_actions_")},
+    )
+    return ["## What to do next", business.say_case(case, total, currency), business.say_pilots(case, read("pilots"))]
+
+
+def executive_doubts(read: Read) -> list[Any]:
+    """What not to trust, in a few lines from the sources to the assumptions; and what changed."""
+    sources, quality, total, board = read("sources"), read("segment_quality"), read("kpis"), read("scoreboard")
+    lines = [
+        f"**Sources.** {ingest.say_origins(sources).removeprefix('Where the data come from – ')}",
+        _failing(quality),
+        _foresight(board),
+    ]
+    total = total[total.segment_id == theme.TOTAL]
+    lost = total["name"][total.value.isna()].map(theme.plain)
+    undecided = int((total.status == "undecided").sum())
+    lines.append(
+        f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {undecided} goals are undecided. Goals that come with the project are examples."
+    )
+    lines.append("**Value.** Every amount under “What to do next” rests on assumptions and none on an experiment.")
+    changed = read("kpi_changes")
+    told = changes.say_kpi_changes(changed) if len(changed) else "- No earlier run to compare with."
+    return ["## What not to trust", "\n".join(f"- {line}" for line in lines), "## What changed since the last run", told]
+
+
+def _failing(quality: pd.DataFrame) -> str:
+    names = [theme.plain(name) for name in quality.segment_name[quality.verdict == "fail"]]
+    watch = int((quality.verdict == "watch").sum())
+    told = f"Not to be acted on alone: {', '.join(names)}" if names else "None fails the stability test"
+    return f"**Segments.** {told}; {watch} are to be watched."
+
+
+def _foresight(board: pd.DataFrame) -> str:
+    mean = board[board.outcome == clustering.MEAN].set_index("method")
+    if clustering.OURS not in mean.index:
+        return "**Foresight.** Not tested: the data do not reach one horizon past the as-of day."
+    ours = mean.loc[clustering.OURS]
+    return f"**Foresight.** Segments tell {ours.r2_adjusted:.0%} of what customers then do; single predictions tell {ours.ceiling:.0%} at best."
+
+
+def marketing(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
+    """Actions, pilots, work, the matrix, and what marketing and sales do for each segment."""
+    case, work, names = read("business_case"), read("workload"), _names(read)
+    plan = (
+        read("playbook")
+        .assign(segment=lambda t: t.segment_id.map(names))
+        .sort_values("customers", ascending=False, kind="stable")
+    )
+    heads = {"segment": "segment", "stage": "stage", "customers": "customers", "treatment": "treatment", "channel": "channel", "offer": "offer", "running": "runs today"}  # fmt: skip
+    return [
+        *executive_actions(read, metrics, currency), business.case_table(case), business.pilots_table(read("pilots")),
+        "## Can we do it?", business.say_workload(work), business.workload_table(work), business.say_waiting(case, currency),
+        "## Who gets what?", theme.table(plan, "The matrix, largest cells first", heads, rows=25),
+        "## How do campaigns do?", kpis.kpi_detail_table(read("kpis"), "response_rate"),
+        "## By segment", *(personas.say_playbook(read("function_playbook"), function, names) for function in ("marketing", "sales")),
+    ]  # fmt: skip
+
+
+def service(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
+    """Satisfaction, who leaves, what customers say, and what service does for each segment."""
+    names, quotes = _names(read), read("quotes")
+    told = quotes.assign(segment=quotes.segment_id.map(names))
+    heads = {
+        "segment": "segment",
+        "topic": "topic",
+        "share": "members who wrote",
+        "base": "all customers",
+        "quote": "in their words",
+    }
+    return [
+        "## How satisfied are they?", kpis.kpi_detail_table(read("kpis"), "nps"), "## Who stays away?", kpis.kpi_detail_table(read("kpis"), "lapse_rate"),
+        "## What do they write about?", theme.table(told, "The topic that most members write about (names, numbers and addresses hidden)", heads, {"share": "{:.0%}", "base": "{:.0%}"}),
+        "## By segment", personas.say_playbook(read("function_playbook"), "service", names),
+    ]  # fmt: skip
+
+
+def product(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
+    """Next products and how well they are chosen, cross-selling, and what each segment asks of the product."""
+    names, products = _names(read), read("next_products")
+    told = products.assign(segment=products.segment_id.map(names))
+    heads = {
+        "segment": "segment",
+        "kind_of": "kind",
+        "product": "product",
+        "bought_by": "bought by",
+        "base": "all customers",
+        "index": "index",
+    }
+    formats = {"bought_by": "{:.0%}", "base": "{:.0%}", "index": "{:.0f}"}
+    return [
+        "## What next?", personas.say_products(products, read("product_hits"), names), theme.table(told, "Products that more of a segment buys than of everybody", heads, formats, 30),
+        "## Who tries something new?", kpis.kpi_detail_table(read("kpis"), "cross_sell_rate"),
+        "## By segment", personas.say_playbook(read("function_playbook"), "product", names),
+    ]  # fmt: skip
+
+
+def analytics(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
+    """How far segments, features, KPIs and the business case can be trusted, and what changed."""
+    catalog, board, quality, changed = read("feature_catalog"), read("scoreboard"), read("segment_quality"), read("kpi_changes")
+    heads = {"method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "ceiling": "ceiling", "replication_ami": "odd / even weeks (AMI)"}  # fmt: skip
+    form = dict.fromkeys(("r2_adjusted", "ceiling", "replication_ami"), "{:.3f}")
+    parts: list[Any] = [
+        "## Do segments know the future?",
+        theme.table(board[board.outcome == clustering.MEAN], "Scoreboard: mean over outcomes", heads, form),
+    ]
+    parts += ["## Do they hold?", clustering.say_stability(quality), _chart(clustering.chart_stability(quality, _names(read).to_dict()), "Stability per segment with its spread over refits, coloured by verdict")]  # fmt: skip
+    parts += ["## Which features count?", features.say_features(catalog, metrics.get("chance_relevance", float("nan")))]
+    parts += ["## What changed?", *([changes.kpi_change_table(changed), changes.drift_table(read("drift"))] if len(changed) else [changes.NO_EARLIER]), changes.advice_table(read("advice"))]  # fmt: skip
+    parts += ["## KPIs with their intervals", kpis.kpi_total_table(read("kpis"))]
+    return [*parts, "## What decides the business case?", _chart(business.chart_tornado(read("sensitivity")), "Tornado chart: value of the next actions when one assumption is low or high")]  # fmt: skip
+
+
+def data(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
+    """Where the data come from, what is wrong with them, and which source would unlock what."""
+    sources, found, filled = read("sources"), read("quality"), read("sources_filled")
+    warned = found[found.severity != "info"]
+    parts: list[Any] = ["## Where do the data come from?", ingest.say_origins(sources), _chart(ingest.chart_sources(sources), "Bars of rows per source on a logarithmic scale; real sources dark, simulated ones pale")]  # fmt: skip
+    parts += [
+        "## What is wrong with them?",
+        theme.table(warned, "What to know before trusting the data", ingest.QUALITY, {"share": "{:.1%}"}),
+    ]
+    if len(filled):
+        parts.append(_chart(ingest.chart_filled(filled), "Heat map of the share of filled cells per source and attribute"))
+    ready = read("readiness")
+    return [
+        *parts,
+        "## What would other sources bring?",
+        ingest.say_readiness(ready),
+        theme.table(ingest.worded(ready), "Readiness", ingest.READY),
+    ]
+
+
+PAGES = {"marketing": marketing, "service": service, "product": product, "analytics": analytics, "data": data}
+
+
+def _names(read: Read) -> pd.Series:
+    return read("segment_quality").set_index("segment_id").segment_name
+
+
+def _chart(drawing: Any, alt: str) -> tuple[bytes, str]:
+    return theme.picture(drawing), alt
