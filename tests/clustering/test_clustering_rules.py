@@ -140,3 +140,11 @@ def test_the_audiences_that_come_with_the_project(tmp_path):
     broken.write_text("audiences:\n  a: {description: one two, layers: [{column: x, test: at_least, value: many}]}\n")
     with pytest.raises(ParameterError, match="needs a number"):
         audiences.read_audiences(str(broken))
+
+
+def test_a_feature_counts_where_the_customer_table_names_the_same():
+    features = pd.DataFrame({"employees": [5.0, 9.0]}, index=pd.Index(["a", "b"], name="customer_id"))
+    customers = pd.DataFrame({"customer_id": ["b", "a"], "employees": ["many", "few"], "region": ["North", "South"]})
+    known = audiences.known_of(features, customers)
+    assert known.employees.to_list() == [5.0, 9.0]
+    assert known.region.to_list() == ["South", "North"]

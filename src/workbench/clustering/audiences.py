@@ -85,6 +85,11 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
     return pd.DataFrame(rows, columns=["layer", "condition", "customers", "share"]), customers.index[inside]
 
 
+def known_of(features: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
+    """Features (by customer_id) with what the customer table tells besides; where both name a column, the feature counts."""
+    return features.join(customers.set_index("customer_id").drop(columns=features.columns, errors="ignore"))
+
+
 def build_funnels(path: str, customers: pd.DataFrame) -> pd.DataFrame:
     """Every audience of a file whose columns the customers have -> audience, layer, condition, customers, share.
 
