@@ -63,7 +63,7 @@ def test_small_segments_join_the_nearest_of_their_macro_segment():
     plan = designed(history, segments, KpiSettings(effect_wanted=0.18))
     assert plan.verdict.tolist() == ["testable together", "testable together", "testable alone", "not testable"]
     assert plan.together.tolist() == ["segment 1", "segment 0", "", ""]
-    assert "customers are needed, there are 60" in plan.reason[3]
+    assert "customers needed, 60 there" in plan.reason[3]
     assert 2 * plan.per_arm[2] <= 2000
     assert plan.detectable[3] > plan.wanted[3]
 

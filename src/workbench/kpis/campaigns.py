@@ -9,14 +9,18 @@ import pandas as pd
 from workbench.core.config import KpiSettings
 from workbench.core.contracts import as_promised
 from workbench.core.engine import fetch
-from workbench.core.stats import ratio_intervals, wilson
-from workbench.kpis.metrics import FEWEST, TOTAL, TOTAL_NAME
+from workbench.core.stats import wilson
+from workbench.kpis.metrics import bootstrap_bounds, cells_of, total_and_parts, versus_total
 from workbench.kpis.period import Period
 
 EVERY = "all campaigns"
+MEASURES = (
+    ("response", "customers who answered", "share"),
+    ("redemption", "redemptions per customer", "ratio"),
+)
 COLUMNS = [
-    "campaign_id", "segment_id", "segment_name", "sent", "responded", "response", "ci_low", "ci_high", "shrunk", "redemptions",
-    "redemption", "redemption_low", "redemption_high", "confidence",
+    "campaign_id", "segment_id", "kpi", "value", "ci_low", "ci_high", "n", "numerator", "denominator", "shrunk", "segment_name", "name",
+    "unit", "confidence", "versus_total",
 ]  # fmt: skip
 
 
@@ -40,11 +44,11 @@ def read_answers(events: ir.Table, period: Period) -> pd.DataFrame:
 
 
 def estimate_responses(answers: pd.DataFrame, segments: pd.DataFrame, settings: KpiSettings) -> pd.DataFrame:
-    """Answers + segments -> `campaign_responses`: per campaign, and for all together, every segment and the total (-2).
+    """Answers + segments -> `campaign_responses`: per campaign, and for all together, the total (-2) and every segment.
 
-    sent: customers; responded: those who redeemed at least once; response with its Wilson interval. shrunk: response drawn towards
-    the campaign's own by a beta prior fitted by moments (Kleinman 1973), so that few customers make no record. redemptions per
-    customer with a bootstrap interval over customers, missing under 10 customers.
+    Two measures, over n customers who were sent the campaign: response, the share who redeemed at least once, with its Wilson
+    interval; redemption, redemptions per customer, with a bootstrap interval over customers, missing under 10. shrunk: the response
+    drawn towards the campaign's own by a beta prior fitted by moments (Kleinman 1973), so that few customers make no record.
     """
     mine = answers.merge(segments[["customer_id", "segment_id", "segment_name"]], on="customer_id")
     whole = (
@@ -54,47 +58,44 @@ def estimate_responses(answers: pd.DataFrame, segments: pd.DataFrame, settings: 
     return as_promised("campaign_responses", pd.concat(frames, ignore_index=True) if frames else [], COLUMNS)
 
 
-def compare_receivers(sums: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Customer sums + answers -> got (yes / no), customers, revenue_before and orders_before per customer: how they differed already.
+def compare_receivers(sums: pd.DataFrame, answers: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
+    """Customer sums, answers, segments -> got (yes / no), customers, revenue_before and orders_before: how receivers differed already.
 
-    The period before is the one before any of these campaigns; empty where the orders do not reach back over it.
+    Means per customer in a segment, in the period before the campaigns; empty where the orders do not reach back over it.
     """
     known = [c for c in ("revenue_before", "orders_before") if c in sums]
-    if len(known) < 2 or answers.empty:
+    mine = sums[sums.customer_id.isin(segments.customer_id[segments.segment_id >= 0])]
+    if len(known) < 2 or answers.empty or mine.empty:
         return pd.DataFrame(columns=["got", "customers", *known])
-    got = np.where(sums.customer_id.isin(answers.customer_id), "yes", "no")
-    return sums.groupby(got)[known].mean().assign(customers=pd.Series(got).value_counts()).rename_axis("got").reset_index()
+    got = np.where(mine.customer_id.isin(answers.customer_id), "yes", "no")
+    return mine.groupby(got)[known].mean().assign(customers=pd.Series(got).value_counts()).rename_axis("got").reset_index()
 
 
 def _of_campaign(one: pd.DataFrame, settings: KpiSettings) -> pd.DataFrame:
-    """One campaign: the total, then its segments."""
+    """One campaign: both measures, for each the total, then its segments."""
     one = one.sort_values("customer_id", ignore_index=True)
-    ids, place = np.unique(one.segment_id, return_inverse=True)
-    names = one.drop_duplicates("segment_id").set_index("segment_id").segment_name.reindex(ids).to_numpy()
-    total = _cells(one, np.zeros(len(one), int), 1, settings).assign(segment_id=TOTAL, segment_name=TOTAL_NAME)
-    each = _cells(one, place, len(ids), settings).assign(segment_id=ids, segment_name=names)
-    each["shrunk"] = _shrunk(each.responded.to_numpy(float), each.sent.to_numpy(float))
-    frame = pd.concat([total, each], ignore_index=True)
+    redemptions = one.redemptions.to_numpy(float)
+    cells = cells_of(one)
+    frames = []
+    for (kpi, name, unit), above in zip(MEASURES, ((redemptions > 0) * 1.0, redemptions), strict=True):
+        made = cells.assign(kpi=kpi, name=name, unit=unit, numerator=total_and_parts(above, one.segment_id, cells))
+        made = made.assign(n=total_and_parts(np.ones(len(one)), one.segment_id, cells).astype("int64"))
+        made = made.assign(denominator=made.n.astype("float64"), value=made.numerator / made.n, shrunk=np.nan)
+        frames.append(_with_bounds(made, above, one.segment_id, settings))
+    frame = pd.concat(frames, ignore_index=True)
     return frame.assign(campaign_id=one.campaign_id.iloc[0], confidence=settings.confidence)
 
 
-def _cells(one: pd.DataFrame, place: np.ndarray, groups: int, settings: KpiSettings) -> pd.DataFrame:
-    redemptions = one.redemptions.to_numpy(float)
-    sent, responded, redeemed = (
-        np.bincount(place, w, minlength=groups) for w in (np.ones(len(one)), redemptions > 0, redemptions)
-    )
-    low, high = wilson(responded, sent, settings.confidence)
-    near, far = ratio_intervals(
-        redemptions, np.ones(len(one)), place, groups, settings.bootstraps, settings.confidence, settings.seed
-    )
-    blind = (sent < FEWEST) | (near == far)
-    return pd.DataFrame(
-        {
-            "sent": sent.astype("int64"), "responded": responded.astype("int64"), "response": responded / sent, "ci_low": low,
-            "ci_high": high, "shrunk": responded / sent, "redemptions": redeemed.astype("int64"), "redemption": redeemed / sent,
-            "redemption_low": np.where(blind, np.nan, near), "redemption_high": np.where(blind, np.nan, far),
-        }
-    )  # fmt: skip
+def _with_bounds(made: pd.DataFrame, above: np.ndarray, segment: pd.Series, settings: KpiSettings) -> pd.DataFrame:
+    """made + ci_low, ci_high, versus_total, and for the response shrunk."""
+    if made.kpi.iloc[0] == "response":
+        low, high = wilson(made.numerator, made.denominator, settings.confidence)
+        each = _shrunk(made.numerator.to_numpy()[1:], made.denominator.to_numpy()[1:])
+        made = made.assign(shrunk=np.concatenate([made.value[:1], each]))
+    else:
+        low, high = bootstrap_bounds(above, np.ones(len(above)), segment, made, settings)
+    made = made.assign(ci_low=low, ci_high=high)
+    return made.assign(versus_total=versus_total(made))
 
 
 def _shrunk(responded: np.ndarray, sent: np.ndarray) -> np.ndarray:

@@ -175,4 +175,4 @@ def _why_not(own: Unit, needed: float, outcome: str, settings: KpiSettings) -> s
         return f"nobody ordered in {max(WEEKS)} weeks: there is nothing to improve on"
     if outcome == "ordered" and own.mean * (1 + settings.effect_wanted) > 1:
         return "nearly all order already: so large an effect cannot be"
-    return f"{2 * needed:,.0f} customers are needed, there are {own.n:,}, and its macro-segment together is too small as well"
+    return f"{2 * needed:,.0f} customers needed, {own.n:,} there; its whole macro-segment has too few"

@@ -132,7 +132,7 @@ def _spread(spend: float, is_new: pd.Series) -> pd.Series:
 def _estimate(kpi: Kpi, table: pd.DataFrame, goal: float | None, settings: KpiSettings, days: int) -> pd.DataFrame:
     """One KPI for the total and every segment."""
     absent = next((column for column in kpi.needs if column not in table), None)
-    cells = _cells(table)
+    cells = cells_of(table)
     if absent:
         cells = cells.assign(
             value=np.nan, ci_low=np.nan, ci_high=np.nan, n=0, numerator=np.nan, denominator=np.nan, reason=WHY_MISSING[absent]
@@ -141,7 +141,7 @@ def _estimate(kpi: Kpi, table: pd.DataFrame, goal: float | None, settings: KpiSe
         cells = _bounds(kpi, _values(kpi, cells, table), table, settings)
     cells["target"] = np.nan if goal is None else float(goal)
     cells["status"] = _status(cells, kpi.better)
-    cells["versus_total"] = _versus_total(cells)
+    cells["versus_total"] = versus_total(cells)
     words = {
         "kpi": kpi.kpi,
         "name": kpi.name.format(days=days),
@@ -154,11 +154,17 @@ def _estimate(kpi: Kpi, table: pd.DataFrame, goal: float | None, settings: KpiSe
                   "segment_name", "name", "unit", "definition", "better", "confidence", "versus_total"]]  # fmt: skip
 
 
-def _cells(table: pd.DataFrame) -> pd.DataFrame:
+def cells_of(table: pd.DataFrame) -> pd.DataFrame:
     """The total, then the segments in order: segment_id, segment_name."""
     named = table[["segment_id", "segment_name"]].drop_duplicates("segment_id").sort_values("segment_id")
     total = pd.DataFrame({"segment_id": [TOTAL], "segment_name": pd.Series([TOTAL_NAME], dtype="str")})
     return pd.concat([total, named], ignore_index=True)
+
+
+def total_and_parts(values: np.ndarray, segment: pd.Series, cells: pd.DataFrame) -> np.ndarray:
+    """Sums of the values for the total and every segment of `cells`; the total is the sum of the segments' sums, to the last digit."""
+    parts = pd.Series(values).groupby(segment.to_numpy()).sum()
+    return np.concatenate([[parts.sum()], parts.reindex(cells.segment_id[1:]).to_numpy()])
 
 
 def _values(kpi: Kpi, cells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -203,9 +209,16 @@ def _bounds(kpi: Kpi, cells: pd.DataFrame, table: pd.DataFrame, settings: KpiSet
 
 def _bootstrap(kpi: Kpi, cells: pd.DataFrame, table: pd.DataFrame, settings: KpiSettings) -> tuple[np.ndarray, np.ndarray]:
     above, below = table[kpi.numerator].fillna(0.0).to_numpy(), table[kpi.denominator].fillna(0.0).to_numpy()
-    groups = cells.segment_id[1:].searchsorted(table.segment_id)
+    return bootstrap_bounds(above, below, table.segment_id, cells, settings)
+
+
+def bootstrap_bounds(
+    above: np.ndarray, below: np.ndarray, segment: pd.Series, cells: pd.DataFrame, settings: KpiSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of sum(above) / sum(below) for the total and every segment of `cells` (with n), resampling customers."""
+    groups = cells.segment_id[1:].searchsorted(segment)
     once = (settings.bootstraps, settings.confidence, settings.seed)
-    total = ratio_intervals(above, below, np.zeros(len(table), int), 1, *once)
+    total = ratio_intervals(above, below, np.zeros(len(above), int), 1, *once)
     each = ratio_intervals(above, below, groups, len(cells) - 1, *once)
     low, high = (np.concatenate(pair) for pair in zip(total, each, strict=True))
     # Resampling a handful of customers, or customers who are all alike, pretends to a precision that is not there.
@@ -245,7 +258,7 @@ def _status(cells: pd.DataFrame, better: str) -> np.ndarray:
     return pd.Series(np.select(cases, words, default="undecided"), dtype="str")
 
 
-def _versus_total(cells: pd.DataFrame) -> pd.Series:
+def versus_total(cells: pd.DataFrame) -> pd.Series:
     """above / below where a segment's interval excludes the total's value, alike where it does not; empty for the total."""
     total = cells.value.iloc[0]
     cases = [

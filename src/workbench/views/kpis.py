@@ -28,7 +28,7 @@ def kpi_total_table(kpis: pd.DataFrame) -> theme.Shown:
     shown = pd.DataFrame(
         {
             "KPI": total["name"],
-            "value": _values(total, "value"), "interval": _intervals(total), "customers": total.n, "goal": _values(total, "target"),
+            "value": values_in_unit(total, "value"), "interval": intervals_in_unit(total), "customers": total.n, "goal": values_in_unit(total, "target"),
             "verdict": total.status.map(lambda s: VERDICTS.get(s, s)), "definition": total.definition,
         }
     )  # fmt: skip
@@ -38,7 +38,7 @@ def kpi_total_table(kpis: pd.DataFrame) -> theme.Shown:
 def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
     """kpis + segments (customer_id, segment_id) -> segments x KPI; ▲ ▼ mark intervals that exclude the value of all customers."""
     known = kpis[kpis.value.notna()]
-    cells = known.assign(cell=_values(known, "value") + known.versus_total.map(MARKS).fillna(""))
+    cells = known.assign(cell=values_in_unit(known, "value") + known.versus_total.map(MARKS).fillna(""))
     wide = (
         cells.pivot(index="segment_id", columns="name", values="cell")
         .reindex(columns=list(dict.fromkeys(cells["name"])))
@@ -58,8 +58,8 @@ def kpi_detail_table(kpis: pd.DataFrame, kpi: str) -> theme.Shown:
     one = kpis[kpis.kpi == kpi].sort_values("value", ascending=False, na_position="last")
     shown = pd.DataFrame(
         {
-            "segment": one.segment_name, "value": _values(one, "value"), "interval": _intervals(one), "customers": one.n,
-            "numerator": one.numerator, "denominator": one.denominator, "goal": _values(one, "target"),
+            "segment": one.segment_name, "value": values_in_unit(one, "value"), "interval": intervals_in_unit(one), "customers": one.n,
+            "numerator": one.numerator, "denominator": one.denominator, "goal": values_in_unit(one, "target"),
             "verdict": one.status.map(lambda s: VERDICTS.get(s, s)),
         }
     )  # fmt: skip
@@ -72,7 +72,7 @@ def chart_kpi_small_multiples(kpis: pd.DataFrame, chosen: Sequence[str] = DECISI
 
     drawn = [k for k in chosen if not _segments(kpis, k).empty]
     if not drawn:
-        return _empty_figure("None of these KPIs can be computed")
+        return empty_figure("None of these KPIs can be computed")
     columns = min(2, len(drawn))
     rows = -(-len(drawn) // columns)
     height = 1.2 + 0.21 * max(len(_segments(kpis, k)) for k in drawn)
@@ -91,7 +91,7 @@ def chart_kpi_targets(kpis: pd.DataFrame) -> Figure:
 
     total = kpis[(kpis.segment_id == theme.TOTAL) & kpis.target.notna() & kpis.value.notna()]
     if total.empty:
-        return _empty_figure("No computable KPI has a goal")
+        return empty_figure("No computable KPI has a goal")
     figure, axes = plt.subplots(len(total), 1, figsize=(10, 0.9 + 0.5 * len(total)), squeeze=False, layout="constrained")
     for ax, row in zip(axes.flat, total.itertuples(), strict=True):
         _bullet(ax, row)
@@ -154,7 +154,7 @@ def _say_extremes(kpis: pd.DataFrame, kpi: str) -> str:
     ends = [("above", above.loc[above.ci_low.idxmax()])] if len(above) else []
     ends += [("below", below.loc[below.ci_high.idxmin()])] if len(below) else []
     told = " and ".join(f"{side} it **{theme.plain(row['segment_name'])}** with {_with_interval(row)}" for side, row in ends)
-    return f"- {_first_upper(theme.plain(total['name']))}, {_format(total['value'], total['unit'])} for all customers: most clearly {told}."
+    return f"- {_first_upper(theme.plain(total['name']))}, {format_value(total['value'], total['unit'])} for all customers: most clearly {told}."
 
 
 def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> None:
@@ -173,13 +173,13 @@ def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> N
     )
     if pd.notna(total["value"]):
         ax.axvline(total["value"], color=theme.INK, linewidth=1, linestyle="--", zorder=0)
-    ax.set_yticks(one.index, [_short(name) for name in one.segment_name], fontsize=8)
+    ax.set_yticks(one.index, [short(name) for name in one.segment_name], fontsize=8)
     ax.tick_params(axis="y", length=0)
     ax.margins(y=0.02)
-    _unit_axis(ax, total["unit"])
+    unit_axis(ax, total["unit"])
     apart = int(one.versus_total.isin(MARKS).sum())
     ax.set_title(
-        f"{_first_upper(total['name'])}: {apart} of {len(one)} segments\ndiffer from all customers ({_format(total['value'], total['unit'])})",
+        f"{_first_upper(total['name'])}: {apart} of {len(one)} segments\ndiffer from all customers ({format_value(total['value'], total['unit'])})",
         fontsize=10,
     )
     ax.set_xlabel(f"{total['unit']}, {_level(kpis)} interval (hollow: none); dashed: all customers")
@@ -192,7 +192,7 @@ def _bullet(ax: Axes, row: object) -> None:
     ax.vlines(row.target, -0.5, 0.5, color=theme.INK, linewidth=3)
     ax.set_yticks([0], [row.name])
     side = " (lower is better)" if row.better == "lower" else ""
-    text = f"{_format(row.value, row.unit)}, goal {_format(row.target, row.unit)}{side}: {VERDICTS[row.status]}"
+    text = f"{format_value(row.value, row.unit)}, goal {format_value(row.target, row.unit)}{side}: {VERDICTS[row.status]}"
     ax.annotate(text, (1.01, 0.5), xycoords="axes fraction", va="center", fontsize=9)
     ax.axvline(0, color=theme.GREY, linewidth=0.8)
     ax.set_ylim(-0.6, 0.6)
@@ -207,7 +207,8 @@ def _goal_title(total: pd.DataFrame) -> str:
     return f"{met} of {len(total)} goals are met, {missed} missed, {open_} undecided (bar: value, line: interval, upright mark: goal; own scales)"
 
 
-def _empty_figure(text: str) -> Figure:
+def empty_figure(text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(6, 1))
@@ -216,11 +217,12 @@ def _empty_figure(text: str) -> Figure:
     return figure
 
 
-def _unit_axis(ax: Axes, unit: str) -> None:
+def unit_axis(ax: Axes, unit: str) -> None:
+    """Write the x axis in a KPI's unit."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _format(value, unit)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(value, unit)))
 
 
 def _segments(kpis: pd.DataFrame, kpi: str) -> pd.DataFrame:
@@ -228,22 +230,25 @@ def _segments(kpis: pd.DataFrame, kpi: str) -> pd.DataFrame:
     return kpis[(kpis.kpi == kpi) & (kpis.segment_id != theme.TOTAL) & kpis.value.notna()]
 
 
-def _format(value: float, unit: str) -> str:
+def format_value(value: float, unit: str) -> str:
+    """A number in its unit; – where it is missing."""
     return "–" if pd.isna(value) else FORMATS[unit].format(value)
 
 
 def _with_interval(row: pd.Series) -> str:
-    low, high = _format(row["ci_low"], row["unit"]), _format(row["ci_high"], row["unit"])
-    return f"{_format(row['value'], row['unit'])} ({low} to {high}, n = {row['n']:,})"
+    low, high = format_value(row["ci_low"], row["unit"]), format_value(row["ci_high"], row["unit"])
+    return f"{format_value(row['value'], row['unit'])} ({low} to {high}, n = {row['n']:,})"
 
 
-def _values(frame: pd.DataFrame, column: str) -> pd.Series:
-    return pd.Series([_format(v, u) for v, u in zip(frame[column], frame.unit, strict=True)], index=frame.index, dtype="str")
+def values_in_unit(frame: pd.DataFrame, column: str) -> pd.Series:
+    """A column as text, each row in its own unit."""
+    return pd.Series([format_value(v, u) for v, u in zip(frame[column], frame.unit, strict=True)], index=frame.index, dtype="str")
 
 
-def _intervals(frame: pd.DataFrame) -> pd.Series:
-    both = zip(_values(frame, "ci_low"), _values(frame, "ci_high"), frame.ci_low.isna(), strict=True)
-    return pd.Series(["–" if none else f"{low} to {high}" for low, high, none in both], index=frame.index, dtype="str")
+def intervals_in_unit(frame: pd.DataFrame, low: str = "ci_low", high: str = "ci_high") -> pd.Series:
+    """Bounds as text such as 1.0% to 2.0%; – where there are none."""
+    both = zip(values_in_unit(frame, low), values_in_unit(frame, high), frame[low].isna(), strict=True)
+    return pd.Series(["–" if none else f"{a} to {b}" for a, b, none in both], index=frame.index, dtype="str")
 
 
 def _level(kpis: pd.DataFrame) -> str:
@@ -258,7 +263,7 @@ def _first_upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _short(name: str, most: int = 44) -> str:
+def short(name: str, most: int = 44) -> str:
     """A segment's name for an axis: no control characters, at most `most` characters."""
     text = re.sub(r"[\u202a-\u202e\u2066-\u2069\x00-\x1f]", " ", str(name))
     return text if len(text) <= most else text[: most - 1] + "…"
