@@ -365,6 +365,20 @@ CONTRACTS: dict[str, Contract] = {
             "status": TEXT,
         },
     ),  # fmt: skip
+    "growth_parts": Contract(
+        ("segment_id",),
+        {
+            "segment_id": Column("whole", low=-2),
+            "revenue_before": NUMBER,
+            "revenue": NUMBER,
+            "change": NUMBER,
+            "by_buyers": NUMBER,
+            "by_orders": NUMBER,
+            "by_order_value": NUMBER,
+            "by_returns": NUMBER,
+        },
+        may_be_empty=True,
+    ),
     "experiments": Contract(
         ("experiment", "outcome", "arm", "segment_id"),
         {

@@ -17,7 +17,7 @@ ATTRIBUTION_DAYS = 14
 # Columns that stand or fall with one kind of record; without such a record the column is absent, never 0.
 COLUMNS = {
     "orders": ("orders", "gross", "revenue", "active", "repeat"),
-    "history": ("orders_before", "revenue_before", "active_before", "is_new"),
+    "history": ("orders_before", "gross_before", "revenue_before", "active_before", "is_new"),
     "categories": ("new_category",),
     "costs": ("margin", "lines", "cost_lines"),
     "engagement": ("engaged",),
@@ -118,6 +118,7 @@ def _purchases(past: ir.Table, period: Period) -> ir.Table:
         order_days=lines.day.nunique(where=bought),
         gross=lines.amount.sum(where=bought),
         revenue=lines.amount.sum(where=lines.now),
+        gross_before=lines.amount.sum(where=bought_before),
         revenue_before=lines.amount.sum(where=lines.earlier),
         lines=lines.count(where=lines.now),
         cost_lines=lines.count(where=lines.now & lines.known),
