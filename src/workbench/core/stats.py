@@ -29,7 +29,7 @@ def ratio_intervals(
     """Sum(numerator) / sum(denominator) per group: bootstrap-t bounds over customers (Efron 1981, Hall 1988).
 
     numerator, denominator, groups: one entry per customer, groups in 0 … n_groups - 1. -> lower, upper, shape (n_groups,). The ratio
-    is studentized by its linearized error, so that skewed money is covered in small groups too; above 5,000 customers, where skew
+    is studentized by its linearized error, so that skewed money is covered in small groups too; above 2,000 customers, where skew
     no longer shows, the normal interval of the same error stands in. A group whose denominator is always 0 gets NaN. Bounds of what
     is never negative are not negative.
     """
@@ -70,13 +70,13 @@ def clustered_wilson(
     return wilson(p * effective, effective, confidence)
 
 
-MANY = 5_000  # customers from which the normal interval stands in for resampling
+MANY = 2_000  # customers from which the normal interval stands in for resampling
 
 
 def _ratio_and_error(weights: np.ndarray, above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per row of weights: the ratio of the weighted sums, and its linearized standard error (Cochran 1977, section 6.4)."""
     n = len(above)
-    a, b, aa, ab, bb = (weights @ v for v in (above, below, above * above, above * below, below * below))
+    a, b, aa, ab, bb = (weights @ np.column_stack([above, below, above * above, above * below, below * below])).T
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = a / b
         squares = np.maximum(aa - 2 * ratio * ab + ratio**2 * bb, 0)
@@ -97,7 +97,9 @@ def _studentized(
     n = len(above)
     if n > MANY:
         return tuple(stats.norm.ppf(tails))
-    weights = generator.multinomial(n, np.full(n, 1 / n), size=bootstraps).astype(float)
+    drawn = generator.integers(0, n, (bootstraps, n)) + n * np.arange(bootstraps)[:, None]
+    # How often each customer is drawn, counted at once: several times quicker than multinomial draws.
+    weights = np.bincount(drawn.ravel(), minlength=bootstraps * n).reshape(bootstraps, n).astype(float)
     again, errors = _ratio_and_error(weights, above, below)
     with np.errstate(invalid="ignore", divide="ignore"):
         t = (again - ratio) / errors

@@ -64,10 +64,11 @@ def compare_receivers(sums: pd.DataFrame, answers: pd.DataFrame, segments: pd.Da
     Means per customer in a segment, in the period before the campaigns; empty where the orders do not reach back over it.
     """
     known = [c for c in ("revenue_before", "orders_before") if c in sums]
-    mine = sums[sums.customer_id.isin(segments.customer_id[segments.segment_id >= 0])]
+    mine = sums.merge(segments.loc[segments.segment_id >= 0, ["customer_id"]], on="customer_id")
     if len(known) < 2 or answers.empty or mine.empty:
         return pd.DataFrame(columns=["got", "customers", *known])
-    got = np.where(mine.customer_id.isin(answers.customer_id), "yes", "no")
+    mine = mine.merge(answers[["customer_id"]].drop_duplicates(), on="customer_id", how="left", indicator="sent")
+    got = np.where(mine.sent == "both", "yes", "no")
     return mine.groupby(got)[known].mean().assign(customers=pd.Series(got).value_counts()).rename_axis("got").reset_index()
 
 

@@ -165,12 +165,17 @@ def _attributed(past: ir.Table, period: Period) -> ir.Table:
     mine = mine.mutate(
         day=ibis.date(period.as_of.isoformat()).delta(local_time(mine.occurred_at, period.zone).date(), unit="day").cast("int64")
     )
-    redeemed = mine.filter(mine.event_type == "coupon_redeemed").select("customer_id", "day").distinct()
-    bought = mine.filter(mine.event_type == "order")
-    days = bought.group_by("customer_id", "day").agg(revenue=bought.amount.sum(), off=bought.discount.sum())
-    # `day` counts backwards from as_of, so later days are smaller.
-    since = redeemed.day - days.day
-    follows = days.semi_join(redeemed, [days.customer_id == redeemed.customer_id, since >= 0, since < ATTRIBUTION_DAYS])
+    bought = mine.event_type == "order"
+    days = mine.group_by("customer_id", "day").agg(
+        revenue=mine.amount.sum(where=bought),
+        off=mine.discount.sum(where=bought),
+        redeemed=(~bought).cast("int64").max(),
+    )
+    # A window and no join: a join on "at most 14 days later" compares all pairs of rows. `day` counts backwards from as_of, so
+    # earlier days are larger and follow.
+    before = ibis.range_window(preceding=0, following=ATTRIBUTION_DAYS - 1, group_by=days.customer_id, order_by=days.day)
+    follows = days.mutate(since=days.redeemed.max().over(before))
+    follows = follows.filter(follows.since == 1)
     return follows.group_by("customer_id").agg(attributed_revenue=follows.revenue.sum(), attributed_discount=follows.off.sum())
 
 
