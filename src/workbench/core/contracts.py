@@ -365,6 +365,32 @@ CONTRACTS: dict[str, Contract] = {
             "status": TEXT,
         },
     ),  # fmt: skip
+    "retention_curves": Contract(
+        ("curve", "segment_id", "days"),
+        {
+            "curve": Column("text", among=("staying", "coming back")),
+            "segment_id": Column("whole", low=-2),
+            "days": COUNT,
+            "value": SHARE,
+            "ci_low": SHARE_OR_NOT,
+            "ci_high": SHARE_OR_NOT,
+            "at_risk": COUNT,
+        },
+        may_be_empty=True,
+    ),
+    "cohorts": Contract(
+        ("cohort", "months"),
+        {
+            "cohort": TEXT,
+            "months": COUNT,
+            "customers": COUNT,
+            "active": COUNT,
+            "value": SHARE,
+            "ci_low": SHARE,
+            "ci_high": SHARE,
+        },
+        may_be_empty=True,
+    ),
     "growth_parts": Contract(
         ("segment_id",),
         {
