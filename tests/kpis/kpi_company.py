@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
     [
         ("customer_id", pa.string()), ("occurred_at", pa.timestamp("us", "UTC")), ("event_type", pa.string()), ("order_id", pa.string()),
         ("category", pa.string()), ("amount", pa.decimal128(18, 4)), ("discount", pa.decimal128(18, 4)), ("cost", pa.decimal128(18, 4)),
-        ("campaign_id", pa.string()), ("score", pa.float64()), ("machine", pa.bool_()),
+        ("campaign_id", pa.string()), ("topic", pa.string()), ("score", pa.float64()), ("machine", pa.bool_()),
     ]
 )  # fmt: skip
 MONEY = ("amount", "discount", "cost")

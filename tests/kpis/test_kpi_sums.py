@@ -73,7 +73,7 @@ def plain_sums(rows, customer):
     return {
         "orders": len({key(e) for e in bought}), "gross": money(bought, "amount"), "revenue": money(lines, "amount"),
         "active": bool(bought), "repeat": len({day(e) for e in bought}) > 1,
-        "orders_before": len({key(e) for e in before}), "revenue_before": money(of(earlier, "order", "return"), "amount"),
+        "orders_before": len({key(e) for e in before}), "gross_before": money(before, "amount"), "revenue_before": money(of(earlier, "order", "return"), "amount"),
         "active_before": bool(before), "is_new": first is not None and first >= PERIOD.start,
         "new_category": bool({e["category"] for e in bought} - {e["category"] for e in before} - {None}),
         "margin": money(priced, "amount") - money(priced, "cost"), "lines": len(lines), "cost_lines": len(priced),

@@ -15,7 +15,7 @@ from workbench.core.errors import EnvironmentFault, ParameterError
 from workbench.core.rundir import Run
 from workbench.features import matrix
 from workbench.features.window import Window
-from workbench.kpis import customer_sums
+from workbench.kpis import arms, campaigns, customer_sums, design, retention
 from workbench.kpis.period import Period
 
 there_is_spark = importlib.util.find_spec("pyspark") and shutil.which("java")
@@ -43,7 +43,17 @@ def test_a_run_on_spark_has_the_features_and_kpis_of_one_on_the_embedded_engine(
         period = Period(run.config.as_of, settings.horizon_days, run.config.company.zone)
         sums = customer_sums.build_customer_sums(events, features.customer_id, period)
         spend = pd.DataFrame({"spend": [customer_sums.sum_ad_spend(events, period)]})
-        found[backend] = (features, matrix.outcomes_if_reached(known, plan, features.customer_id), sums, spend)
+        # Real campaigns stand in for assignments, so that there are some.
+        kind = events.event_type
+        tried = events.mutate(event_type=(kind == "campaign_sent").ifelse("assignment", kind))
+        more = (
+            campaigns.read_answers(events, period),
+            arms.read_assignments(tried, 28, period.end),
+            design.read_history(events, features.customer_id, period),
+            retention.read_lifetimes(events, period),
+            retention.build_cohorts(events, period, 0.95),
+        )
+        found[backend] = (features, matrix.outcomes_if_reached(known, plan, features.customer_id), sums, spend, *more)
     for theirs, ours in zip(*found.values(), strict=True):
         assert len(ours)
         pd.testing.assert_frame_equal(theirs, ours, rtol=1e-9, atol=0)

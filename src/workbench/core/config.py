@@ -387,7 +387,28 @@ class KpiSettings(Stage):
     draws: Count = Field(10_000, ge=100, le=1_000_000, description="draws of the business case's assumptions")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the intervals")
     bootstraps: Count = Field(500, ge=50, le=10000, description="resamples of customers for intervals of money")
+    control_arm: str = Field("control", min_length=1, description="name of the arm that stays untreated in experiments")
+    arm_shares: str = Field("", description="planned shares of the arms, such as control: 0.1, mail: 0.9; empty: equal")
+    experiment_days: Count = Field(28, ge=1, le=366, description="days after the assignment in which outcomes count")
+    effect_wanted: float = Field(0.1, gt=0, description="smallest effect worth finding, as a share of the control arm's mean")
+    false_discovery: float = Field(0.05, gt=0, lt=1, description="share of found effects that may be chance")
     seed: Count = Field(7, ge=0, description="makes the intervals repeatable")
+
+    @field_validator("arm_shares")
+    @classmethod
+    def _shares_add_up(cls, value: str) -> str:
+        shares = parse_shares(value)
+        if value.strip() and (min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6):
+            raise ValueError("shares are above 0 and add up to 1, such as control: 0.1, mail: 0.9")
+        return value
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Text such as control: 0.1, mail: 0.9 -> {"control": 0.1, "mail": 0.9}; raises ValueError for anything else."""
+    parts = [part.rpartition(":") for part in text.split(",") if part.strip()]
+    if any(not name.strip() or not re.fullmatch(r"\s*\d*\.?\d+\s*", share) for name, _, share in parts):
+        raise ValueError("shares are written as control: 0.1, mail: 0.9")
+    return {name.strip(): float(share) for name, _, share in parts}
 
 
 SETTINGS: dict[str, type[Stage]] = dict(

@@ -365,21 +365,134 @@ CONTRACTS: dict[str, Contract] = {
             "status": TEXT,
         },
     ),  # fmt: skip
-    "experiments": Contract(
-        ("segment_id", "experiment"),
+    "retention_curves": Contract(
+        ("curve", "segment_id", "days"),
         {
-            "segment_id": SEGMENT,
+            "curve": Column("text", among=("staying", "coming back")),
+            "segment_id": Column("whole", low=-2),
+            "days": COUNT,
+            "value": SHARE,
+            "ci_low": SHARE_OR_NOT,
+            "ci_high": SHARE_OR_NOT,
+            "at_risk": COUNT,
+        },
+        may_be_empty=True,
+    ),
+    "cohorts": Contract(
+        ("cohort", "months"),
+        {
+            "cohort": TEXT,
+            "months": COUNT,
+            "customers": COUNT,
+            "active": COUNT,
+            "value": SHARE,
+            "ci_low": SHARE,
+            "ci_high": SHARE,
+        },
+        may_be_empty=True,
+    ),
+    "growth_parts": Contract(
+        ("segment_id",),
+        {
+            "segment_id": Column("whole", low=-2),
+            "revenue_before": NUMBER,
+            "revenue": NUMBER,
+            "change": NUMBER,
+            "by_buyers": NUMBER,
+            "by_orders": NUMBER,
+            "by_order_value": NUMBER,
+            "by_returns": NUMBER,
+        },
+        may_be_empty=True,
+    ),
+    "experiments": Contract(
+        ("experiment", "outcome", "arm", "segment_id"),
+        {
             "experiment": TEXT,
+            "outcome": TEXT,
+            "arm": TEXT,
+            "segment_id": Column("whole", low=-2),
+            "n_arm": COUNT,
+            "n_control": COUNT,
+            "arm_mean": NUMBER_OR_NOT,
+            "control_mean": NUMBER_OR_NOT,
             "effect": NUMBER_OR_NOT,
             "ci_low": NUMBER_OR_NOT,
             "ci_high": NUMBER_OR_NOT,
             "p_value": SHARE_OR_NOT,
             "q_value": SHARE_OR_NOT,
+            "interaction_p": SHARE_OR_NOT,
+            "pooled": NUMBER_OR_NOT,
+            "pooled_low": NUMBER_OR_NOT,
+            "pooled_high": NUMBER_OR_NOT,
             "power": SHARE_OR_NOT,
-            "verdict": TEXT,
+            "detectable": NUMBER_OR_NOT,
+            "verdict": Column("text", among=("better", "worse", "not enough evidence", "described only", "not computable")),
+            "reason": TEXT,
         },
         may_be_empty=True,
-    ),  # fmt: skip
+    ),
+    "experiment_checks": Contract(
+        ("experiment",),
+        {
+            "experiment": TEXT,
+            "assigned": COUNT,
+            "both_arms": COUNT,
+            "incomplete": COUNT,
+            "unknown": COUNT,
+            "used": COUNT,
+            "arms": TEXT,
+            "planned": TEXT,
+            "ratio_p": SHARE_OR_NOT,
+            "reason": TEXT,
+        },
+        may_be_empty=True,
+    ),
+    "policy_values": Contract(
+        ("experiment", "policy", "against"),
+        {
+            "experiment": TEXT,
+            "policy": TEXT,
+            "against": TEXT,
+            "outcome": TEXT,
+            **INTERVAL,
+            "n": COUNT,
+            "treated_share": SHARE_OR_NOT,
+            "reason": TEXT,
+        },
+        may_be_empty=True,
+    ),
+    "experiment_design": Contract(
+        ("outcome", "segment_id"),
+        {
+            "outcome": TEXT,
+            "segment_id": SEGMENT,
+            "customers": COUNT,
+            "baseline": NUMBER_OR_NOT,
+            "wanted": NUMBER_OR_NOT,
+            "weeks": COUNT,
+            "per_arm": NUMBER_OR_NOT,
+            "detectable": NUMBER_OR_NOT,
+            "together": TEXT,
+            "verdict": Column("text", among=("testable alone", "testable together", "not testable")),
+            "reason": TEXT,
+        },
+        may_be_empty=True,
+    ),
+    "campaign_responses": Contract(
+        ("campaign_id", "segment_id", "kpi"),
+        {
+            "campaign_id": TEXT,
+            "segment_id": Column("whole", low=-2),
+            "kpi": Column("text", among=("response", "redemption")),
+            **INTERVAL,
+            "n": COUNT,
+            "numerator": NUMBER,
+            "denominator": NUMBER,
+            "shrunk": SHARE_OR_NOT,
+        },
+        may_be_empty=True,
+    ),
     "migration": Contract(
         ("from_segment", "to_segment"),
         {
@@ -542,6 +655,12 @@ def _pandera(kind: str) -> Any:
 def _pandas_type(spec: Column) -> Any:
     kinds = {"text": str, "whole": int, "number": float, "yes_no": bool, "moment": "datetime64[us, UTC]"}
     return kinds[spec.kind]
+
+
+def as_promised(name: str, rows: Any, columns: Any = None) -> pd.DataFrame:
+    """Rows (a frame or a list of dicts, possibly none) -> a frame whose promised columns have their types; `columns`: all, in order."""
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({c: _pandas_type(spec) for c, spec in CONTRACTS[name].columns.items()})
 
 
 def _checks(pa: Any, spec: Column) -> list[Any]:

@@ -8,6 +8,7 @@ APP = ("app_open", "offer_view", "list_add", "store_locator")
 PRODUCT = ("feature_use", "export", "api_call", "admin_action")
 WEB_OR_APP = (*WEB, *APP, *PRODUCT)
 CONTRACTS = ("subscription_started", "subscription_ended", "opportunity_open", "opportunity_won", "opportunity_lost")
+ASSIGNMENT = "assignment"  # to an arm (topic) of an experiment (campaign_id), drawn at random; cost is what its treatment costs
 # Visits that show interest: a login or a machine's call alone does not.
 ENGAGED = (
     "email_open", "email_click", "page_view", "search", "add_to_cart", "app_open", "offer_view", "list_add", "social", "feature_use",
@@ -15,6 +16,7 @@ ENGAGED = (
 )  # fmt: skip
 # What is done to customers, or by the books, not by themselves.
 NOT_OWN_ACTIONS = (
+    ASSIGNMENT,
     "campaign_sent",
     "email_sent",
     "email_delivered",

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from workbench.core.engine import count_rows, fetch
-from workbench.core.event_types import CONTRACTS, NOT_OWN_ACTIONS, PURCHASES
+from workbench.core.event_types import ASSIGNMENT, CONTRACTS, NOT_OWN_ACTIONS, PURCHASES
 from workbench.features.affinity import share_feature
 from workbench.features.catalog import Feature
 from workbench.features.purchases import shrunk_shares
@@ -160,6 +160,7 @@ def _counted(types: list[str]) -> list[str]:
         "email_unsubscribe",
         "login",
         "ad_spend",
+        ASSIGNMENT,
         *CONTRACTS,
     }
     return [t for t in types if t not in skipped]

@@ -19,7 +19,7 @@ ATTRIBUTION_DAYS = 14
 # Columns that stand or fall with one kind of record; without such a record the column is absent, never 0.
 COLUMNS = {
     "orders": ("orders", "gross", "revenue", "active", "repeat"),
-    "history": ("orders_before", "revenue_before", "active_before", "is_new"),
+    "history": ("orders_before", "gross_before", "revenue_before", "active_before", "is_new"),
     "categories": ("new_category",),
     "costs": ("margin", "lines", "cost_lines"),
     "engagement": ("engaged",),
@@ -125,6 +125,7 @@ def _purchases(past: ir.Table, period: Period) -> ir.Table:
         order_days=lines.day.nunique(where=bought),
         gross=lines.amount.sum(where=bought),
         revenue=lines.amount.sum(where=lines.now),
+        gross_before=lines.amount.sum(where=bought_before),
         revenue_before=lines.amount.sum(where=lines.earlier),
         lines=lines.count(where=lines.now),
         cost_lines=lines.count(where=lines.now & lines.known),
@@ -171,12 +172,17 @@ def _attributed(past: ir.Table, period: Period) -> ir.Table:
     mine = mine.mutate(
         day=ibis.date(period.as_of.isoformat()).delta(local_time(mine.occurred_at, period.zone).date(), unit="day").cast("int64")
     )
-    redeemed = mine.filter(mine.event_type == "coupon_redeemed").select("customer_id", "day").distinct()
-    bought = mine.filter(mine.event_type == "order")
-    days = bought.group_by("customer_id", "day").agg(revenue=bought.amount.sum(), off=bought.discount.sum())
-    # `day` counts backwards from as_of, so later days are smaller.
-    since = redeemed.day - days.day
-    follows = days.semi_join(redeemed, [days.customer_id == redeemed.customer_id, since >= 0, since < ATTRIBUTION_DAYS])
+    bought = mine.event_type == "order"
+    days = mine.group_by("customer_id", "day").agg(
+        revenue=mine.amount.sum(where=bought),
+        off=mine.discount.sum(where=bought),
+        redeemed=(~bought).cast("int64").max(),
+    )
+    # A window and no join: a join on "at most 14 days later" compares all pairs of rows. `day` counts backwards from as_of, so
+    # earlier days are larger and follow.
+    before = ibis.range_window(preceding=0, following=ATTRIBUTION_DAYS - 1, group_by=days.customer_id, order_by=days.day)
+    follows = days.mutate(since=days.redeemed.max().over(before))
+    follows = follows.filter(follows.since == 1)
     return follows.group_by("customer_id").agg(attributed_revenue=follows.revenue.sum(), attributed_discount=follows.off.sum())
 
 

@@ -18,6 +18,13 @@ DECISIVE = ("clv", "repeat_rate", "lapse_rate", "revenue_growth", "response_rate
 FORMATS = {"share": "{:.1%}", "change": "{:+.1%}", "money": "{:,.2f}", "ratio": "{:.2f}", "points": "{:+.0f}"}
 VERDICTS = {"on target": "meets its goal", "below target": "misses its goal", "undecided": "undecided"}
 VERDICT_COLOURS = dict(zip(VERDICTS, (theme.VERDICT_COLOURS[v] for v in ("pass", "fail", "watch")), strict=True))
+GROWTH_PARTS = {
+    "by_buyers": "number of buyers",
+    "by_orders": "orders per buyer",
+    "by_order_value": "order value",
+    "by_returns": "returns",
+}
+GROWTH_COLOURS = ("#0072b2", "#56b4e9", "#e69f00", theme.GREY)
 MARKS = {"above": " ▲", "below": " ▼"}
 REASON = "not computable: "
 
@@ -97,6 +104,117 @@ def chart_kpi_targets(kpis: pd.DataFrame) -> Figure:
         _bullet(ax, row)
     figure.suptitle(_goal_title(total), x=0.01, ha="left", fontweight="bold", fontsize=12)
     return figure
+
+
+def chart_growth(growth: pd.DataFrame) -> Axes:
+    """growth_parts -> per segment, stacked bars of what its revenue gained and lost by; the dot is the change."""
+    import matplotlib.pyplot as plt
+
+    rows = growth[growth.segment_id != theme.TOTAL].sort_values("change", ignore_index=True)
+    _, ax = plt.subplots(figsize=(10, 1.5 + 0.26 * len(rows)), layout="constrained")
+    for side in (1, -1):
+        start = pd.Series(0.0, index=rows.index)
+        for (part, word), colour in zip(GROWTH_PARTS.items(), GROWTH_COLOURS, strict=True):
+            width = rows[part].where(rows[part] * side > 0, 0.0)
+            ax.barh(rows.index, width, left=start, height=0.7, color=colour, label=word if side == 1 else None)
+            start = start + width
+    ax.scatter(rows.change, rows.index, s=22, color=theme.INK, zorder=3, label="change of net revenue")
+    ax.axvline(0, color=theme.INK, linewidth=0.8)
+    ax.set_yticks(rows.index, [short(name) for name in rows.segment_name], fontsize=8)
+    ax.tick_params(axis="y", length=0)
+    unit_axis(ax, "money")
+    ax.margins(x=0.05)
+    ax.set_xlabel("money against the period before")
+    ax.legend(loc="lower right", fontsize=8, frameon=False)
+    ax.set_title(_growth_title(growth), fontsize=10)
+    return ax
+
+
+def say_growth(growth: pd.DataFrame) -> str:
+    """growth_parts -> Markdown: the change of all customers' revenue and its parts, which add up to it."""
+    if growth.empty:
+        return "The orders do not reach back over the period before, so no growth can be told."
+    total = growth[growth.segment_id == theme.TOTAL].iloc[0]
+    parts = ", ".join(f"{word} {total[part]:+,.0f}" for part, word in GROWTH_PARTS.items())
+    return (
+        f"Net revenue went from {total['revenue_before']:,.0f} to {total['revenue']:,.0f} ({total['change']:+,.0f}): {parts}. The parts of each "
+        "segment add up to its change, and the segments to the total."
+    )
+
+
+def chart_retention(curves: pd.DataFrame, curve: str = "staying") -> Figure:
+    """retention_curves -> one panel per segment: its curve and band; dashed: all customers."""
+    import matplotlib.pyplot as plt
+
+    one = curves[curves.curve == curve]
+    names = one[one.segment_id >= 0].drop_duplicates("segment_id")
+    if names.empty:
+        return empty_figure("Too few customers for a curve")
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3.1 * columns, 0.6 + 1.9 * rows), squeeze=False, sharex=True, sharey=True, layout="constrained"
+    )
+    total, colours = one[one.segment_id == theme.TOTAL], theme.segment_colours(sorted(set(one.segment_id)))
+    for ax, (segment, name) in zip(axes.flat, zip(names.segment_id, names.segment_name, strict=True), strict=False):
+        mine = one[one.segment_id == segment]
+        ax.fill_between(mine.days, mine.ci_low, mine.ci_high, step="post", color=colours[segment], alpha=0.25, linewidth=0)
+        ax.step(mine.days, mine.value, where="post", color=colours[segment], linewidth=1.8)
+        ax.step(total.days, total.value, where="post", color=theme.INK, linewidth=1, linestyle="--")
+        ax.set_title(short(name, 34), fontsize=8)
+        ax.tick_params(labelsize=8)
+        ax.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    figure.supxlabel("days since the first order in the data (band: interval; dashed: all customers)", fontsize=9)
+    figure.suptitle(_retention_title(total, curve), x=0.01, ha="left", fontweight="bold", fontsize=11)
+    return figure
+
+
+def retention_table(curves: pd.DataFrame, confidence: float) -> theme.Shown:
+    """retention_curves -> segments x (not lapsed, ordered again), with interval, at the last day of each curve."""
+    last = curves.groupby(["segment_id", "curve"], sort=False).tail(1).assign(unit="share")
+    told = values_in_unit(last, "value") + " (" + intervals_in_unit(last) + ") by day " + last.days.astype("str")
+    wide = last.assign(told=told).pivot(index="segment_id", columns="curve", values="told")
+    wide = wide.reindex(columns=["staying", "coming back"])
+    names = last.drop_duplicates("segment_id").set_index("segment_id").segment_name
+    shown = pd.DataFrame({"segment": names, "not lapsed": wide["staying"], "ordered again": wide["coming back"]}).loc[names.index]
+    return theme.table(shown, f"The last point of each curve with its {100 * confidence:g}% interval")
+
+
+def chart_cohorts(cohorts: pd.DataFrame) -> Axes:
+    """cohorts -> heatmap: month of the first order x months later, the share who ordered; the number of customers beside."""
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(figsize=(9, 1.4 + 0.42 * max(cohorts.cohort.nunique(), 1)), layout="constrained")
+    if cohorts.empty:
+        ax.set_axis_off()
+        ax.set_title("No cohort has a later month")
+        return ax
+    wide = cohorts.pivot(index="cohort", columns="months", values="value")
+    sizes = cohorts.drop_duplicates("cohort").set_index("cohort").customers.reindex(wide.index)
+    ax.pcolormesh(wide.to_numpy(), cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    for i, (_, row) in enumerate(wide.iterrows()):
+        for j, value in enumerate(row.dropna()):
+            ax.text(
+                j + 0.5,
+                i + 0.5,
+                f"{value:.0%}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if value > 0.6 else theme.INK,
+            )
+    ax.set_yticks([i + 0.5 for i in range(len(wide))], [f"{c} ({n:,})" for c, n in sizes.items()], fontsize=9)
+    ax.set_xticks([j + 0.5 for j in range(wide.shape[1])], wide.columns)
+    ax.invert_yaxis()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("months after the month of the first order")
+    later = cohorts[cohorts.months == 1]
+    share = later.active.sum() / later.customers.sum()
+    ax.set_title(f"{share:.0%} of new customers order in the month after their first (customers in brackets)", fontsize=10)
+    return ax
 
 
 def say_kpis(kpis: pd.DataFrame, chosen: Sequence[str] = DECISIVE) -> str:
@@ -199,6 +317,18 @@ def _bullet(ax: Axes, row: object) -> None:
     ax.tick_params(axis="both", length=0, labelsize=9)
     ax.set_xticks([])
     ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _growth_title(growth: pd.DataFrame) -> str:
+    total = growth[growth.segment_id == theme.TOTAL].iloc[0]
+    biggest = max(GROWTH_PARTS, key=lambda part: abs(total[part]))
+    return f"Revenue changed by {total['change']:+,.0f}, most through {GROWTH_PARTS[biggest]} ({total[biggest]:+,.0f})"
+
+
+def _retention_title(total: pd.DataFrame, curve: str) -> str:
+    words = {"staying": "have not lapsed", "coming back": "have ordered again"}[curve]
+    end = total.iloc[-1]
+    return f"{end['value']:.0%} of all customers {words} {end['days']} days after their first order"
 
 
 def _goal_title(total: pd.DataFrame) -> str:
