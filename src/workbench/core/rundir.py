@@ -214,14 +214,13 @@ class Run:
             self._engine = opened(self.config.engine, self.path / "spill")
         return self._engine
 
-    def write(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
-        """Check a customer-sized table against its contract, write it whole, remember its SHA-256; returns the frame."""
+    def write(self, name: str, frame: pd.DataFrame) -> None:
+        """Check a customer-sized table against its contract, write it whole, remember its SHA-256."""
         check_frame(name, frame)
         path = self.table_path(name)
         mode = 0o600 if name.startswith(f"{PRIVATE}/") else 0o644
         atomic_write(path, lambda p: frame.to_parquet(p, index=False, write_page_checksum=True), mode)
         self._remember(name, len(frame))
-        return frame
 
     def write_events(self, name: str, table: Any) -> Any:
         """The same for an event-sized expression; returns the written table as an expression."""

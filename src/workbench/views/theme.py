@@ -61,16 +61,20 @@ def show(drawing: Axes | Figure, alt: str) -> None:
 
 
 def picture(drawing: Axes | Figure) -> bytes:
-    """A chart as PNG, the same bytes each time; the figure is closed."""
+    """A chart as PNG in 256 colours, which a third of the bytes hold; the same bytes each time; the figure is closed."""
     import io
 
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     figure = drawing if hasattr(drawing, "savefig") else drawing.figure
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
     plt.close(figure)
-    return content.getvalue()
+    few = Image.open(content).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    few.save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def say(text: str) -> None:
