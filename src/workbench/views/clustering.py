@@ -120,7 +120,7 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     ceiling, rfm = mean.ceiling.iloc[0], mean.r2_adjusted[mean.method == RFM].iloc[0]
     if np.isfinite(ceiling):
         axes.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
-        axes.text(ceiling, -0.5, f" ceiling {ceiling:.3f}", fontsize=9.5)
+        axes.text(ceiling, len(mean) - 0.8, f" ceiling {ceiling:.3f}", fontsize=9.5)
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
     wins = f"Knows {ours / rfm:.1f} times as much of the future as the RFM grid"
     axes.set(
