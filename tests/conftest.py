@@ -5,6 +5,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from workbench.core.rundir import use_one_thread
+
+use_one_thread()
+
 hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 

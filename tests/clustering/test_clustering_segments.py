@@ -40,7 +40,7 @@ def certified(found, refits=4):
 # -- truth ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_planted_groups_come_back_by_the_defaults(seed):
     company, found = planted(seed)
     assert abs(found.n_segments_ - GROUPS) <= 2, f"{found.n_segments_} segments for {GROUPS} planted groups"
@@ -79,10 +79,6 @@ def noise_verdicts(seed, with_outcomes):
         return set()
 
 
-def test_noise_passes_no_certificate():
-    assert "pass" not in noise_verdicts(0, True)
-
-
 @pytest.mark.slow
 def test_noise_passes_no_certificate_over_twenty_seeds():
     passed = [seed for seed in range(20) if "pass" in noise_verdicts(seed, seed % 2 == 0)]
@@ -118,6 +114,7 @@ def test_every_customer_has_one_label_and_a_strength():
     assert found.core_.mean() > 0.5
 
 
+@pytest.mark.slow
 def test_the_same_customers_in_another_order_get_the_same_segments():
     company, found = planted(1)
     part, order = company.slices["full"], np.random.default_rng(0).permutation(len(company.groups))

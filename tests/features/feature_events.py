@@ -150,7 +150,7 @@ def rich_event(chance, customer, at):
         "list_add": 1, "store_locator": 1, "email_delivered": 4, "email_open": 3, "email_click": 2, "email_sent": 1, "email_bounce": 1,
         "email_unsubscribe": 1, "campaign_sent": 1, "ad_spend": 1, "coupon_redeemed": 1, "social": 2, "ticket": 2, "survey": 2, "survey_answer": 2,
         "webinar_registration": 1, "webinar_attendance": 1, "subscription_started": 2, "subscription_ended": 1, "opportunity_open": 2,
-        "opportunity_won": 1, "opportunity_lost": 1, "feature_use": 3, "export": 1, "api_call": 1, "admin_action": 1,
+        "opportunity_won": 1, "opportunity_lost": 1, "feature_use": 3, "export": 1, "api_call": 1, "admin_action": 1, "assignment": 1,
     }  # fmt: skip
     kind = chance.choices(list(kinds), list(kinds.values()))[0]
     if customer in RICH_CUSTOMERS[:5] and kind in ("email_open", "email_click"):

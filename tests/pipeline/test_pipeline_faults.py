@@ -102,6 +102,7 @@ def kernels_of(process: subprocess.Popen) -> list[psutil.Process]:
         return []
 
 
+@pytest.mark.slow
 def test_a_killed_kernel_is_not_taken_for_success_and_the_run_resumes(finished):
     running = finished.start("run", "--run-id", "killed", *LATE)
     wait_until(lambda: len(kernels_of(running)) > 0)

@@ -315,6 +315,7 @@ def open_stage(stage: str, cell: Mapping[str, Any]) -> Run:
     settings = read_settings(
         model, {name: cell[name] for name in model.model_fields if name in cell}, f"notebook {notebook_name(stage)}"
     )
+    use_one_thread()
     path = workspace.resolve(settings.run_dir)
     if stage == "ingest" and (not (path / "run.json").exists() or _is_lab(path)):
         run = _fresh_lab(path, settings)
@@ -323,6 +324,17 @@ def open_stage(stage: str, cell: Mapping[str, Any]) -> Run:
     run.begin(stage)
     run.replace_settings(stage, settings)
     return run
+
+
+def use_one_thread() -> None:
+    """Let numerical libraries of this process compute on one thread: several add in another order, and wait for each other.
+
+    On tables of customers the waiting costs more than the second thread brings, many times more beside other work. The engine's threads stay.
+    """
+    from threadpoolctl import threadpool_limits
+
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for libraries that are loaded later
+    threadpool_limits(1)  # for those that are loaded already
 
 
 def finished_run(name: str) -> Run:
