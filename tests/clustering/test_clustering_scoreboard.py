@@ -1,5 +1,6 @@
 """The scoreboard equals figures computed by hand, and the planted future makes the ranking that it should."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 from workbench.clustering import assign, baselines, scoreboard
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import CONTRACTS, check_frame
-from workbench.core.stats import adjusted_r2
+from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
 
 SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.07)
 
@@ -119,6 +120,41 @@ def test_replication_is_missing_where_half_of_the_events_give_no_segments():
     assert np.isnan(list(scoreboard.replication(method, same, same, 7).values())).all()
 
 
+def test_plain_is_given_every_feature_and_once_more_those_in_use():
+    company, found, outcomes, _ = scored()
+    noise = pd.DataFrame(np.random.default_rng(1).normal(size=(len(outcomes), 20)), outcomes.index).add_prefix("noise_")
+    slices = {
+        name: dataclasses.replace(part, everything=part.today.join(noise)) if name == "full" else part
+        for name, part in company.slices.items()
+    }
+    board = scoreboard.score_methods(SETTINGS, slices, {"full": found}, 1.0, outcomes)
+    value = board[board.outcome == scoreboard.MEAN].set_index("method").r2_adjusted
+    usual = scored()[-1].set_index(["method", "outcome"]).r2_adjusted
+    assert value[scoreboard.PLAIN_CHOSEN] == pytest.approx(usual[scoreboard.PLAIN, scoreboard.MEAN])
+    fits = [baselines.plain_umap_hdbscan(slices["full"].everything, SETTINGS, SETTINGS.seed + i) for i in range(3)]
+    hand = [np.mean([by_least_squares(outcomes[name], fit) for fit in fits]) for name in outcomes]
+    assert value[scoreboard.PLAIN] == pytest.approx(np.mean(hand))
+    assert value[scoreboard.OURS] == pytest.approx(usual[scoreboard.OURS, scoreboard.MEAN])
+
+
+def test_above_the_sample_limit_all_methods_are_judged_by_the_same_drawn_customers():
+    company, found, outcomes, board = scored()
+    settings = SETTINGS.model_copy(update={"sample_limit": 200})
+    drawn = scoreboard.score_methods(settings, company.slices, {"full": found}, 1.0, outcomes)
+    value, whole = (b.set_index(["method", "outcome"]).r2_adjusted.sort_index() for b in (drawn, board))
+    assert 0 < (value - whole)[scoreboard.RFM].abs().max() < 0.25
+    rows = scoreboard.draw_rows(len(outcomes), 200, settings.seed + 2)
+    hand = by_least_squares(outcomes.future_spend.iloc[rows], found.labels_[rows])
+    assert value[scoreboard.OURS, "future_spend"] == pytest.approx(hand)
+
+
+def test_the_lead_over_the_rfm_grid_is_beyond_chance_and_over_itself_zero():
+    board = scored()[-1].set_index(["method", "outcome"])
+    assert ((board.r2_low < board.r2_adjusted) & (board.r2_adjusted < board.r2_high)).all()
+    assert (board.loc[scoreboard.OURS][["lead_low", "lead_high"]] == 0).all(axis=None)
+    assert board.lead_low[scoreboard.RFM, scoreboard.MEAN] > 0
+
+
 # -- pieces -------------------------------------------------------------------------------------------------------------
 
 
@@ -155,3 +191,27 @@ def test_the_rfm_grids_of_equal_size_are_as_even_as_can_be(k, grids):
 def test_plain_umap_hdbscan_gives_everybody_one_label_even_where_nothing_varies():
     frame = pd.DataFrame({"x": np.ones(80), "y": np.ones(80)})
     assert baselines.plain_umap_hdbscan(frame, SETTINGS, 7).tolist() == [0] * 80
+
+
+def test_resampled_r2_is_that_of_the_rows_drawn():
+    generator = np.random.default_rng(4)
+    outcomes, labels = generator.normal(size=(60, 2)), generator.integers(0, 5, 60)
+    outcomes[:5, 1] = np.nan
+    weights = generator.poisson(1.0, (3, 60)).astype(float)
+    found = adjusted_r2_resampled(outcomes, labels, weights)
+    for times, row in zip(weights.astype(int), found, strict=True):
+        rows = np.repeat(np.arange(60), times)
+        assert row == pytest.approx([adjusted_r2(outcomes[rows, i], labels[rows]) for i in range(2)])
+
+
+def test_intervals_of_adjusted_r2_cover_the_populations():
+    """Five groups whose means explain a third of the variance: 95 % intervals hold the population's value as often as they say."""
+    generator, means = np.random.default_rng(8), np.array([-1.2, -0.5, 0, 0.5, 1.2]) * 0.88
+    truth = means.var() / (means.var() + 1)
+    held = 0
+    for _ in range(200):
+        labels = generator.integers(0, 5, 500)
+        y = means[labels] + generator.normal(size=500)
+        drawn = adjusted_r2_resampled(y[:, None], labels, generator.poisson(1.0, (200, 500)).astype(float))
+        held += abs(adjusted_r2(y, labels) - truth) < 1.96 * drawn.std(ddof=1)
+    assert 180 <= held <= 198

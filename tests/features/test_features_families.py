@@ -262,7 +262,7 @@ def test_contracts_offers_use_and_stage_of_an_account():
 CUSTOMERS = pd.DataFrame(
     {
         "customer_id": list("abcd"), "kind": "b2b", "income_band": ["35-49K", "Under 15K", "50-74K", None], "age_band": ["65+", "19-24", "25-34", None],
-        "revenue_band": ["2 to 10 million", "over 50 million", "under 2 million", None], "technologies": ["erp|web shop", "erp", "crm", None],
+        "revenue_band": ["2 to 10 million", "over 50 million", "under 2 million", None], "technologies": ["erp|help desk", "erp", "crm", None],
         "headcount": ["120", "80", "100", None], "headcount_year_ago": ["100", "100", "0", None], "hiring": ["yes", "no", "yes", None],
     }
 )  # fmt: skip

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 import yaml
-from pipeline_company import Workspace
+from pipeline_company import Workspace, make_workspace
 
 from workbench.cli import main
 from workbench.core.config import load_config
@@ -129,7 +129,8 @@ def test_contracts_name_every_declared_column_of_every_configuration():
 
 
 @pytest.mark.slow
-def test_a_draft_of_the_demo_companys_files_runs_without_an_edit(small: Workspace):
+def test_a_draft_of_the_demo_companys_files_runs_without_an_edit(tmp_path):
+    small = make_workspace(tmp_path, 300)  # a run of its own settings would be what other tests take over
     drafted = small.command("init", "data/demo", "-o", "drafted.yaml")
     assert drafted.returncode == 0, drafted.stderr
     quick = ("-p", "clustering.bootstraps", "2", "-p", "kpis.bootstraps", "50", "-p", "features.top_subcategories", "5")

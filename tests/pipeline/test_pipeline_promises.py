@@ -109,14 +109,13 @@ def test_shuffled_rows_give_the_same_bytes(finished, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     before, after = finished.table_bytes("base"), other.table_bytes("base")
     assert set(before) == set(after)
-    # The scoreboard holds seconds, the cleaning log says in which row of the file something stands first.
-    assert {name for name in before if before[name] != after[name]} <= {"scoreboard.parquet", "cleaning_log.parquet"}
-    logs = [pd.read_parquet(w.run_folder("base") / "tables" / "cleaning_log.parquet") for w in (finished, other)]
-    pd.testing.assert_frame_equal(*(log.assign(rule=log.rule.str.replace(r"row \d+", "row", regex=True)) for log in logs))
-    boards = [
-        pd.read_parquet(w.run_folder("base") / "tables" / "scoreboard.parquet").drop(columns="seconds") for w in (finished, other)
-    ]
-    pd.testing.assert_frame_equal(*boards, check_exact=True)
+    # The scoreboard holds seconds; the cleaning log, quotations and the stories that hold them say in which row of the file it stands.
+    moved = {"scoreboard", "cleaning_log", "quotes", "personas"}
+    assert {name for name in before if before[name] != after[name]} <= {f"{name}.parquet" for name in moved}
+    for name in moved:
+        tables = [pd.read_parquet(w.run_folder("base") / "tables" / f"{name}.parquet") for w in (finished, other)]
+        kept = (t.drop(columns=["seconds", "row"], errors="ignore").replace(r"row \d+", "row", regex=True) for t in tables)
+        pd.testing.assert_frame_equal(*kept, check_exact=True)
 
 
 def test_plain_papermill_runs_each_notebook(finished, tmp_path):
@@ -144,7 +143,7 @@ def test_the_default_run_reaches_its_bars(default_run):
     board = pd.read_parquet(tables / "scoreboard.parquet")
     mean = board[board.outcome == "mean of outcomes"].set_index("method").r2_adjusted
     ours, rfm, plain = mean["this segmentation"], mean["RFM grid"], mean["plain UMAP + HDBSCAN"]
-    assert ours >= 1.35 * rfm, (ours, rfm)
+    assert ours >= 1.5 * rfm, (ours, rfm)
     assert ours >= 1.8 * plain, (ours, plain)
     segments, customers = pd.read_parquet(tables / "segments.parquet"), pd.read_parquet(tables / "customers.parquet")
     assert 10 <= segments.segment_id[segments.segment_id >= 0].nunique() <= 30

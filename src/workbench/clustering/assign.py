@@ -17,18 +17,19 @@ from workbench.core.files import atomic_write
 
 
 def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
-    """The run's features (used ones only) -> {"full", "odd", "even"} slices, each indexed and sorted by customer."""
-    used = list(catalog.feature[catalog.used])
-    today = run.read("features").set_index("customer_id")[used].sort_index()
+    """The run's features -> {"full", "odd", "even"} slices of those in use, each indexed and sorted by customer."""
+    used, every = list(catalog.feature[catalog.used]), list(catalog.feature)
+    everything = run.read("features").set_index("customer_id")[every].sort_index()
     windows, outcomes = run.read("feature_windows"), run.read("outcome_windows")
 
     def part(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         return frame[frame.slice == name].set_index("customer_id").drop(columns="slice").sort_index()
 
-    slices = {"full": Slice(today, part("earlier", windows)[used], part("earlier", outcomes))}
-    for half in ("odd", "even"):
-        slices[half] = Slice(part(half, windows)[used], part(f"{half}_earlier", windows)[used], part(f"{half}_earlier", outcomes))
-    return slices
+    def as_slice(today: pd.DataFrame, earlier: str) -> Slice:
+        return Slice(today[used], part(earlier, windows)[used], part(earlier, outcomes), None if used == every else today)
+
+    slices = {"full": as_slice(everything, "earlier")}
+    return slices | {half: as_slice(part(half, windows)[every], f"{half}_earlier") for half in ("odd", "even")}
 
 
 def check_enough(run: Any, today: pd.DataFrame) -> None:

@@ -420,7 +420,7 @@ class Attributes(Strict):
     """How what customers are becomes features; without a word of this, every attribute that is not sensitive is used."""
 
     sensitive: tuple[str, ...] = Field((), description="attributes such as age_band that may be used although law protects them")
-    separator: str = Field("|", description="what stands between several values of one attribute: erp|web shop")
+    separator: str = Field("|", description="what stands between several values of one attribute: erp|help desk")
     growth: Mapping[str, str] = Field({}, description="attribute now -> the same before: headcount: headcount_year_ago")
 
 

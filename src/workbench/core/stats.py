@@ -150,3 +150,27 @@ def adjusted_r2(outcome: np.ndarray, labels: np.ndarray) -> float:
     means = np.bincount(groups, y) / np.bincount(groups)
     residual = ((y - means[groups]) ** 2).sum()
     return float(1 - residual / (n - k) / (total / (n - 1)))
+
+
+def adjusted_r2_resampled(outcomes: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`adjusted_r2` in resamples of customers whose labels stay as they are -> (resamples, outcomes).
+
+    outcomes: (customers, outcomes), NaN = unknown. weights: (resamples, customers), how often each is drawn.
+    """
+    groups = np.unique(labels, return_inverse=True)[1]
+    member = np.equal.outer(groups, np.arange(groups.max() + 1)).astype(weights.dtype)
+    found = np.full((len(weights), outcomes.shape[1]), np.nan)
+    for place, column in enumerate(outcomes.T):
+        known = np.isfinite(column)
+        if not known.any():
+            continue
+        y = (column[known] - column[known].mean()).astype(weights.dtype)
+        drawn, inside = weights[:, known], member[known]
+        sizes, sums = drawn @ inside, drawn @ (inside * y[:, None])
+        n, k = sizes.sum(axis=1), (sizes > 0).sum(axis=1)
+        middle = sums.sum(axis=1) ** 2 / n
+        total = drawn @ y**2 - middle
+        with np.errstate(invalid="ignore", divide="ignore"):
+            between = np.where(sizes > 0, sums**2 / sizes, 0).sum(axis=1) - middle
+            found[:, place] = 1 - (total - between) / (n - k) / (total / (n - 1))
+    return found

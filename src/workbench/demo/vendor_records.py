@@ -209,7 +209,7 @@ def build_opportunities(opportunities: pd.DataFrame, accounts: pd.DataFrame, unt
 def build_firmographics(organisations: pd.DataFrame, seed: int) -> pd.DataFrame:
     """List what an information service knew on 1 December 2024 of four domains in five.
 
-    -> domain, headcount_year_ago, headcount_now, open_positions, hiring (yes, no, n/a), technologies ('erp|web shop'),
+    -> domain, headcount_year_ago, headcount_now, open_positions, hiring (yes, no, n/a), technologies ('erp|e-commerce'),
     growth_plans, collected_on, row. Sisters share one line: the elder's.
     """
     rng = stream(seed, "firmographics")

@@ -33,7 +33,7 @@ THEMES = ("product news", "training", "integrations", "compliance", "savings")  
 TICKET_TOPICS = ("login problem", "performance", "billing question", "integration fault", "how-to", "data export")
 CHALLENGES = ("cost pressure", "growth", "compliance", "skills shortage", "old systems", "manual reporting")
 TECHNOLOGIES = (
-    "cloud hosting", "erp", "data warehouse", "single sign-on", "help desk", "web shop", "open source", "mainframe",
+    "cloud hosting", "erp", "data warehouse", "single sign-on", "help desk", "e-commerce", "open source", "mainframe",
     "learning platform",
 )  # fmt: skip
 SEASONS = {  # demand per month, January first, about 1 on average

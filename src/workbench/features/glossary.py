@@ -24,6 +24,7 @@ def every_feature() -> list[Feature]:
     attributes = [
         profile.Attribute(X, "number"),
         profile.Attribute(X, "values", (X,)),
+        profile.Attribute(X, "values", (X,), several=True),
         profile.Attribute(X, "values", (X,), "buying committee", True),
     ]
     declared = [

@@ -43,6 +43,7 @@ class Attribute:
     values: tuple[str, ...] = ()
     family: str = "profile"
     of_people: bool = False
+    several: bool = False  # some customers have more than one value
 
 
 def plan_profile(
@@ -72,10 +73,11 @@ def _plan(values: pd.Series, name: str, of_people: bool, separator: str, min_cov
     bands = sorted(values.unique(), key=lambda v: (_lower_bound(v), v))
     if not of_people and 2 < len(bands) <= 30 and all(BAND.fullmatch(v.strip()) for v in bands):
         return Attribute(name, "band", tuple(bands), family)
-    words = values.str.split(separator, regex=False).explode() if separator else values
+    several = bool(separator) and values.str.contains(separator, regex=False).any()
+    words = values.str.split(separator, regex=False).explode() if several else values
     counted = words.str.strip().groupby(level=0).unique().explode().value_counts(normalize=False) / len(values)
     kept = sorted(counted[(counted >= min_coverage) & (counted <= 1 - min_coverage)].index, key=lambda v: (-counted[v], v))
-    return Attribute(name, "values", tuple(kept[:MOST]), family, of_people) if kept else None
+    return Attribute(name, "values", tuple(kept[:MOST]), family, of_people, bool(several)) if kept else None
 
 
 def _family(name: str) -> str:
@@ -125,12 +127,7 @@ def profile_catalog(attributes: Iterable[Attribute], growth: dict[str, str], siz
                 )
             )
         for value in attribute.values if attribute.how == "values" else ():
-            of = f"someone known there has the {word} {value}" if attribute.of_people else f"{word} is (among others) {value}"
-            high, low = (
-                (f'have someone with the {word} "{value}"', f'have nobody known with the {word} "{value}"')
-                if attribute.of_people
-                else (f'have the {word} "{value}"', f'have another {word} than "{value}"')
-            )
+            of, high, low = _told(attribute, word, value)
             lever = {"technographics": "product", "buying committee": "content"}.get(attribute.family, "")
             declared.append(
                 Feature(_column(attribute, value), attribute.family, "yes/no", of, high, low, lever, f'{word} "{value}"')
@@ -163,6 +160,16 @@ def profile_catalog(attributes: Iterable[Attribute], growth: dict[str, str], siz
             )
         )
     return declared  # fmt: skip
+
+
+def _told(attribute: Attribute, word: str, value: str) -> tuple[str, str, str]:
+    """-> definition, claim of those who have the value, claim of those who do not."""
+    if attribute.of_people:
+        yes, no = f'have someone with the {word} "{value}"', f'have nobody known with the {word} "{value}"'
+        return f"someone known there has the {word} {value}", yes, no
+    if attribute.several:
+        return f"{word} include {value}", f'have "{value}" among their {word}', f'do not have "{value}" among their {word}'
+    return f"{word} is {value}", f'have the {word} "{value}"', f'have another {word} than "{value}"'
 
 
 def _column(attribute: Attribute, value: str) -> str:

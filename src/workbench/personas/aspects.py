@@ -49,9 +49,14 @@ def tell_aspects(drivers: pd.DataFrame, compared: pd.DataFrame, catalog: pd.Data
 
 
 def known_shares(features: pd.DataFrame, labels: pd.Series, catalog: pd.DataFrame) -> pd.DataFrame:
-    """-> persona_gaps: segment_id, unknown (in words), known (share of members with any value of that family); 0: no source tells it."""
-    parts = []
+    """-> persona_gaps: segment_id, unknown (in words), known (share of members with any value of that family); 0: no source tells it.
+
+    Where customers are organisations nobody asks for their household.
+    """
+    parts, organisations = [], catalog.family.eq("firmographics").any()
     for family, word in UNKNOWN.items():
+        if family == "life stage" and organisations:
+            continue
         columns = [c for c in catalog.feature[catalog.family == family] if c in features]
         known = features[columns].notna().any(axis=1).groupby(labels).mean() if columns else labels.groupby(labels).size() * 0.0
         parts.append(pd.DataFrame({"segment_id": known.index, "unknown": word, "known": known.to_numpy(float)}))

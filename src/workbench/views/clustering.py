@@ -22,9 +22,16 @@ FUTURE = {
     "redeemed": "redemption of offers",
     "orders": "number of orders",
 }
-OURS, MACRO, RFM, RFM_EQUAL, PLAIN, AWARE = (
-    "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "plain UMAP + HDBSCAN", "k-means on the same representation",
+OURS, MACRO, RFM, RFM_EQUAL, PLAIN, PLAIN_CHOSEN, AWARE = (
+    "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "plain UMAP + HDBSCAN",
+    "UMAP + HDBSCAN on features in use", "k-means on the same representation",
 )  # fmt: skip
+BOARD_HEADS = {
+    "method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "interval": "95 % interval",
+    "lead": "this segmentation is ahead by", "ceiling": "ceiling", "replication_ami": "odd / even weeks (AMI)",
+    "replication_ari": "the same (ARI)", "replication_null": "AMI by chance",
+}  # fmt: skip
+BOARD_FORM = dict.fromkeys(("r2_adjusted", "ceiling"), "{:.3f}")
 
 
 def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float], names: Mapping[str, str]) -> str:
@@ -56,12 +63,12 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     mean = board[board.outcome == MEAN].set_index("method")
     wide = board[board.outcome != MEAN].pivot(index="outcome", columns="method", values="r2_adjusted")
     ours, rfm = mean.r2_adjusted[OURS], mean.r2_adjusted[RFM]
-    others = wide.drop(columns=[OURS, AWARE])
-    loses = [_words(o, names) for o in wide.index if others.loc[o].max() > wide.loc[o, OURS] + 0.005]
+    behind = board[(board.lead_high < 0) & (board.outcome != MEAN) & (board.method != AWARE)].outcome
+    loses = [_words(o, names) for o in wide.index if o in set(behind)]
     weak = (
-        f"**Where it loses:** another method tells more about {_listed(loses)}."
+        f"**Where it loses:** another method surely tells more about {_listed(loses)}."
         if loses
-        else "No other method tells more about any single outcome."
+        else "No other method surely tells more about any single outcome."
     )
     better = "more than" if mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL] else "no more than"
     again = (
@@ -71,8 +78,11 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     best = mean.r2_adjusted.drop([AWARE, MACRO]).idxmax()
     beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
     verdict = (
-        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of outcomes, {_of_ceiling(ours, mean.ceiling[OURS])}, "
-        f"{ours / rfm:.2f} times the RFM grid and {ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN."
+        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of outcomes ({mean.r2_low[OURS]:.1%} to "
+        f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid and "
+        f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
+        if mean.lead_low[RFM] > 0
+        else f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
         if ours > rfm
         else f"**It explains {ours:.1%} of the variance of outcomes, no more than the RFM grid ({rfm:.1%}): use the RFM grid.**"
     )
@@ -88,6 +98,25 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
             coarse,
             *([kmeans] if aware > 0.95 * ours else []),
         ]
+    )
+
+
+def _chosen(ours: float, mean: pd.DataFrame) -> str:
+    """What is left of the lead over UMAP + HDBSCAN where the scorecard has chosen its features."""
+    if PLAIN_CHOSEN not in mean.index:
+        return ""
+    return f" ({ours / mean.r2_adjusted[PLAIN_CHOSEN]:.2f} times the same on the features in use)"
+
+
+def mean_board(board: pd.DataFrame) -> pd.DataFrame:
+    """The scoreboard's means with their intervals as text, for a table with `BOARD_HEADS` and `BOARD_FORM`."""
+    mean = board[board.outcome == MEAN]
+    return mean.assign(
+        interval=[f"{low:.3f} to {high:.3f}" for low, high in zip(mean.r2_low, mean.r2_high, strict=True)],
+        lead=[
+            "–" if method == OURS else f"{low:+.3f} to {high:+.3f}"
+            for method, low, high in zip(mean.method, mean.lead_low, mean.lead_high, strict=True)
+        ],
     )
 
 
@@ -111,7 +140,9 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
 
     mean = board[board.outcome == MEAN].sort_values("r2_adjusted", ignore_index=True)
     _, axes = plt.subplots(figsize=(9, 0.6 * len(mean) + 1.5))
-    axes.barh(mean.method, mean.r2_adjusted, color=[ACCENT if m == OURS else "#c4c4c4" for m in mean.method], height=0.6)
+    colours = [ACCENT if m == OURS else "#c4c4c4" for m in mean.method]
+    error, whisker = mean.r2_high - mean.r2_adjusted, {"ecolor": INK, "elinewidth": 1, "capsize": 3}
+    axes.barh(mean.method, mean.r2_adjusted, color=colours, height=0.6, xerr=error, error_kw=whisker)
     for place, row in enumerate(mean.itertuples()):
         single = board[(board.method == row.method) & (board.outcome != MEAN)].r2_adjusted
         axes.plot(single, np.full(len(single), place - 0.4), "|", color=INK, markersize=6, alpha=0.6)
@@ -124,7 +155,7 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
     wins = f"Knows {ours / rfm:.1f} times as much of the future as the RFM grid"
     axes.set(
-        xlabel="adjusted R² of what happened after the as-of day (bar: mean over outcomes, tick: one outcome)",
+        xlabel="adjusted R² of what happened after the as-of day (bar: mean over outcomes and its 95 % interval, tick: one outcome)",
         title=wins if ours > rfm else f"The {mean.method.iloc[-1]} knows most of the future",
         ylim=(-0.65, len(mean) - 0.5),
     )

@@ -154,11 +154,11 @@ def product(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any
 def analytics(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
     """How far segments, features, KPIs and the business case can be trusted, and what changed."""
     catalog, board, quality, changed = read("feature_catalog"), read("scoreboard"), read("segment_quality"), read("kpi_changes")
-    heads = {"method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "ceiling": "ceiling", "replication_ami": "odd / even weeks (AMI)"}  # fmt: skip
-    form = dict.fromkeys(("r2_adjusted", "ceiling", "replication_ami"), "{:.3f}")
     parts: list[Any] = [
         "## Do segments know the future?",
-        theme.table(board[board.outcome == clustering.MEAN], "Scoreboard: mean over outcomes", heads, form),
+        theme.table(
+            clustering.mean_board(board), "Scoreboard: mean over outcomes", clustering.BOARD_HEADS, clustering.BOARD_FORM
+        ),
     ]
     parts += ["## Do they hold?", clustering.say_stability(quality), _chart(clustering.chart_stability(quality, _names(read).to_dict()), "Stability per segment with its spread over refits, coloured by verdict")]  # fmt: skip
     parts += ["## Which features count?", features.say_features(catalog, metrics.get("chance_relevance", float("nan")))]
