@@ -19,8 +19,8 @@ FORMATS = {"share": "{:.1%}", "change": "{:+.1%}", "money": "{:,.2f}", "ratio": 
 VERDICTS = {"on target": "meets its goal", "below target": "misses its goal", "undecided": "undecided"}
 VERDICT_COLOURS = dict(zip(VERDICTS, (theme.VERDICT_COLOURS[v] for v in ("pass", "fail", "watch")), strict=True))
 GROWTH_PARTS = {
-    "by_buyers": "number of buyers",
-    "by_orders": "orders per buyer",
+    "by_buyers": "customers who order",
+    "by_orders": "orders of each",
     "by_order_value": "order value",
     "by_returns": "returns",
 }
