@@ -63,12 +63,17 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     mean = board[board.outcome == MEAN].set_index("method")
     wide = board[board.outcome != MEAN].pivot(index="outcome", columns="method", values="r2_adjusted")
     ours, rfm = mean.r2_adjusted[OURS], mean.r2_adjusted[RFM]
-    behind = board[(board.lead_high < 0) & (board.outcome != MEAN) & (board.method != AWARE)].outcome
-    loses = [_words(o, names) for o in wide.index if o in set(behind)]
-    weak = (
-        f"**Where it loses:** another method surely tells more about {_listed(loses)}."
-        if loses
-        else "No other method surely tells more about any single outcome."
+    others = wide.drop(columns=[OURS, AWARE])
+    behind = set(board.outcome[(board.lead_high < 0) & ~board.method.isin([OURS, AWARE])])
+    loses = [_words(o, names) for o in wide.index if o in behind]
+    near = [_words(o, names) for o in wide.index if o not in behind and others.loc[o].max() > wide.loc[o, OURS] + 0.005]
+    weak = " ".join(
+        [
+            f"**Where it loses:** another method surely tells more about {_listed(loses)}."
+            if loses
+            else "No other method surely tells more about any single outcome.",
+            *([f"Another's figure is higher for {_listed(near)}, by no more than chance can make."] if near else []),
+        ]
     )
     better = "more than" if mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL] else "no more than"
     again = (
@@ -142,12 +147,19 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     _, axes = plt.subplots(figsize=(9, 0.6 * len(mean) + 1.5))
     colours = [ACCENT if m == OURS else "#c4c4c4" for m in mean.method]
     error, whisker = mean.r2_high - mean.r2_adjusted, {"ecolor": INK, "elinewidth": 1, "capsize": 3}
-    axes.barh(mean.method, mean.r2_adjusted, color=colours, height=0.6, xerr=error, error_kw=whisker)
+    axes.barh(
+        mean.method + ", " + mean.n_segments.astype(str) + " groups",
+        mean.r2_adjusted,
+        color=colours,
+        height=0.6,
+        xerr=error,
+        error_kw=whisker,
+    )
     for place, row in enumerate(mean.itertuples()):
         single = board[(board.method == row.method) & (board.outcome != MEAN)].r2_adjusted
         axes.plot(single, np.full(len(single), place - 0.4), "|", color=INK, markersize=6, alpha=0.6)
         colour = "white" if row.method == OURS else INK
-        axes.text(0.006, place, f"{row.r2_adjusted:.3f} with {row.n_segments} groups", va="center", fontsize=9.5, color=colour)
+        axes.text(0.006, place, f"{row.r2_adjusted:.3f}", va="center", fontsize=9.5, color=colour)
     ceiling, rfm = mean.ceiling.iloc[0], mean.r2_adjusted[mean.method == RFM].iloc[0]
     if np.isfinite(ceiling):
         axes.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
@@ -155,7 +167,7 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
     wins = f"Knows {ours / rfm:.1f} times as much of the future as the RFM grid"
     axes.set(
-        xlabel="adjusted R² of what happened after the as-of day (bar: mean over outcomes and its 95 % interval, tick: one outcome)",
+        xlabel="adjusted R² of what happened after the as-of day\n(bar: mean over outcomes and its 95 % interval; tick: one outcome)",
         title=wins if ours > rfm else f"The {mean.method.iloc[-1]} knows most of the future",
         ylim=(-0.65, len(mean) - 0.5),
     )
