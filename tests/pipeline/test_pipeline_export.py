@@ -123,8 +123,8 @@ def test_every_channel_writes_and_every_customer_is_accounted_for(company, expor
         manifest = json.loads((exported / channel / "manifest.json").read_text())
         assert manifest["run_id"] == "base"
         assert set(manifest["files"]) == {p.name for p in (exported / channel).iterdir() if p.is_file()} - {"manifest.json", "reconciliation.csv"}  # fmt: skip
-        exported = account.customers.iloc[-1]
-        assert exported >= audience.FLOORS.get(channel, 1) or (exported == 0 and channel in ADS), (channel, account)
+        sent = account.customers.iloc[-1]
+        assert sent >= audience.FLOORS.get(channel, 1) or (sent == 0 and channel in ADS), (channel, account)
 
 
 def test_platforms_receive_hashes_where_their_floor_is_reached(at_home, monkeypatch):
