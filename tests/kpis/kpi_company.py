@@ -25,7 +25,7 @@ from workbench.kpis.targets import Targets
 
 # Berlin changes to summer time on the last day of this period; it begins on 2 March, the one before on 1 February.
 PERIOD = Period(dt.date(2024, 4, 1), 30, "Europe/Berlin")
-SETTINGS = KpiSettings(bootstraps=50)
+SETTINGS = KpiSettings(bootstraps=50, cost_per_ticket=4.0)
 SCHEMA = pa.schema(
     [
         ("customer_id", pa.string()), ("occurred_at", pa.timestamp("us", "UTC")), ("event_type", pa.string()), ("order_id", pa.string()),
@@ -64,7 +64,9 @@ EVENTS = [
     event("a", "2024-03-04T10:00", "page_view"),
     event("c", "2024-03-15T10:00", "checkout"),
     event("d", "2024-03-08T10:00", "app_open"),
+    event("d", "2024-03-08T10:05", "search", topic="cheese"),
     event("b", "2024-03-05T10:00", "email_open", machine=True),
+    event("a", "2024-03-07T10:00", "ticket", topic="out of stock"),
     event("a", "2024-03-03T23:00", "campaign_sent", campaign_id="c1"),
     event("b", "2024-03-03T23:00", "campaign_sent", campaign_id="c1"),
     event("a", "2024-03-04T23:00", "coupon_redeemed", campaign_id="c1"),

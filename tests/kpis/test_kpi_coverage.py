@@ -10,7 +10,7 @@ from workbench.kpis.targets import Targets
 
 SIZES = (15, 40, 150, 600)
 SPEND, LARGE = 900.0, 300_000
-SETTINGS = KpiSettings(bootstraps=400)
+SETTINGS = KpiSettings(bootstraps=400, cost_per_ticket=4.0)
 
 
 def customers(rng, segment, n):
@@ -22,12 +22,15 @@ def customers(rng, segment, n):
     sent = rng.poisson(1.5, n)
     redeemed = rng.random(n) < 0.25
     flag = lambda p: (rng.random(n) < p) * 1.0  # noqa: E731
+    visitor = flag(0.5)
+    looked = visitor * flag(0.6)
     return pd.DataFrame(
         {
             "orders": orders, "gross": baskets[0], "revenue": baskets[0] - returned, "active": orders > 0, "repeat": orders > 1,
             "orders_before": before, "revenue_before": baskets[1], "active_before": before > 0, "is_new": flag(0.1),
             "new_category": (orders > 0) * flag(0.3), "margin": (baskets[0] - returned) * rng.beta(3, 7, n), "lines": orders, "cost_lines": orders,
-            "engaged": flag(0.2 + 0.1 * segment), "visitor": flag(0.5), "campaigns_sent": sent,
+            "engaged": flag(0.2 + 0.1 * segment), "visitor": visitor, "looked": looked, "carted": looked * flag(0.5),
+            "tickets": rng.poisson(0.3 * np.exp(rng.normal(0, 0.7, n))), "campaigns_sent": sent,
             "campaigns_responded": rng.binomial(sent, rng.beta(0.6, 4, n)),
             "attributed_revenue": redeemed * (orders > 0) * baskets[0], "attributed_discount": redeemed * (orders > 0) * baskets[0] * rng.beta(2, 12, n),
             "score": np.where(rng.random(n) < 0.4, rng.choice([10, 9, 8, 7, 3], n, p=[0.3, 0.2, 0.2, 0.1, 0.2]), np.nan), "expected_spend": 40 * level * rate,
@@ -52,7 +55,9 @@ def truths():
     sums = pd.concat([t.assign(customer_id=[f"s{s}_{i}" for i in range(len(t))]) for s, t in enumerate(large)], ignore_index=True)
     place = np.repeat(np.arange(len(SIZES)), LARGE)
     segments = pd.DataFrame({"customer_id": sums.customer_id, "segment_id": place, "segment_name": "one"})
-    frame = estimate_kpis(sums, segments, Targets(), KpiSettings(bootstraps=50), 92, SPEND).set_index(["kpi", "segment_id"])
+    frame = estimate_kpis(sums, segments, Targets(), KpiSettings(bootstraps=50, cost_per_ticket=4.0), 92, SPEND).set_index(
+        ["kpi", "segment_id"]
+    )
     found = frame.value.to_dict()
     weights = np.array(SIZES) / LARGE
     for kpi in KPIS:

@@ -35,6 +35,8 @@ HAND = {
     "engagement_rate": (2, 4), "conversion_rate": (2, 3), "aov": (100, 3), "repeat_rate": (1, 2), "clv": (150, 3), "lapse_rate": (1, 2),
     "retention_rate": (1, 2), "penetration": (2, 4), "response_rate": (1, 2), "attributed_return": (60, 5), "revenue_growth": (35, 60),
     "cac": (80, 1), "cross_sell_rate": (1, 2), "profitability": (42, 4), "nps": (0, 2),
+    # Of a, c and d on the website or in the app, d searched, and c went to the checkout, and ordered; a asked the service once, at a cost of 4.
+    "interest_rate": (2, 3), "cart_rate": (1, 2), "cart_order_rate": (1, 1), "contribution": (38, 4),
 }  # fmt: skip
 
 
@@ -85,13 +87,16 @@ def test_incremental_return_is_never_published():
 
 @pytest.mark.parametrize("absent, kpis, reason", [
     (("order", "return"), ("aov", "repeat_rate", "lapse_rate", "penetration", "revenue_growth", "cac", "profitability", "conversion_rate", "cross_sell_rate"), "no orders in the period"),
-    (("campaign_sent", "page_view", "app_open", "checkout"), ("response_rate",), "no campaigns were sent in the period"),
+    (("campaign_sent", "page_view", "app_open", "checkout", "search"), ("response_rate",), "no campaigns were sent in the period"),
     (("coupon_redeemed", "ad_spend", "survey"), ("response_rate",), "no redemptions are recorded in the period"),
     (("coupon_redeemed", "ad_spend", "survey"), ("attributed_return",), "no redemptions with discounted orders are recorded in the period"),
     (("coupon_redeemed", "ad_spend", "survey"), ("cac",), "no advertising cost is recorded in the period"),
     (("coupon_redeemed", "ad_spend", "survey"), ("nps",), "no survey answers in the period"),
-    (("campaign_sent", "page_view", "app_open", "checkout"), ("conversion_rate",), "no activity in website, app or product in the period"),
-    (("campaign_sent", "page_view", "app_open", "checkout"), ("engagement_rate",), "no activity by e-mail, in website, app or product, or on social media in the period"),
+    (("campaign_sent", "page_view", "app_open", "checkout", "search"), ("interest_rate",), "no searches, offers looked at, lists or carts in the period"),
+    (("campaign_sent", "page_view", "app_open", "checkout", "search"), ("cart_rate", "cart_order_rate"), "no carts are recorded in the period"),
+    (("ticket",), ("contribution",), "no service contacts are recorded in the period"),
+    (("campaign_sent", "page_view", "app_open", "checkout", "search"), ("conversion_rate",), "no activity in website, app or product in the period"),
+    (("campaign_sent", "page_view", "app_open", "checkout", "search"), ("engagement_rate",), "no activity by e-mail, in website, app or product, or on social media in the period"),
 ])  # fmt: skip
 def test_a_missing_source_says_why_and_never_gives_a_number(absent, kpis, reason):
     frame = kpis_without(absent)
@@ -112,6 +117,15 @@ def test_without_history_nothing_is_called_new_lapsed_or_grown():
 def test_predictions_missing():
     frame = estimate_kpis(*simulated_sums(50, 1), Targets(), SETTINGS, 30)
     assert cell(frame, "clv").status == "not computable: no predicted spend was given"
+
+
+def test_without_a_stated_cost_service_is_not_guessed():
+    frame = estimate_kpis(*simulated_sums(50, 1), Targets(), SETTINGS.model_copy(update={"cost_per_ticket": 0.0}), 30)
+    assert np.isnan(cell(frame, "contribution").value)
+    sums, segments = simulated_sums(50, 1)
+    sums = sums.assign(margin=sums.revenue, tickets=1.0, lines=1.0, cost_lines=1.0)
+    free = estimate_kpis(sums, segments, Targets(), SETTINGS.model_copy(update={"cost_per_ticket": 0.0}), 30)
+    assert cell(free, "contribution").status == "not computable: no cost of a service contact is stated (kpis.cost_per_ticket)"
 
 
 def test_a_margin_of_some_lines_does_not_pass_for_the_whole():

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kpi_company import EVENTS, PERIOD, event, order, table_of
 
+from workbench.core.event_types import CART, LOOKED
 from workbench.kpis.customer_sums import (
     COLUMNS,
     ENGAGED,
@@ -30,9 +31,11 @@ KINDS = (
     "page_view",
     "survey",
     "ticket",
+    "search",
+    "add_to_cart",
 )
 # An anchor makes every column present, so that the comparison is never about missing sources.
-ANCHOR = [e | {"customer_id": "z"} for e in EVENTS if e["customer_id"] == "a"]
+ANCHOR = [e | {"customer_id": "z"} for e in EVENTS if e["customer_id"] in ("a", "c")] + [event("z", "2024-03-09T10:00", "search")]
 
 events_at_random = st.lists(
     st.builds(
@@ -78,6 +81,7 @@ def plain_sums(rows, customer):
         "new_category": bool({e["category"] for e in bought} - {e["category"] for e in before} - {None}),
         "margin": money(priced, "amount") - money(priced, "cost"), "lines": len(lines), "cost_lines": len(priced),
         "engaged": bool(of(now, *ENGAGED)), "visitor": bool(of(now, *WEB_OR_APP)),
+        "looked": bool(of(now, *LOOKED, *CART)), "carted": bool(of(now, *CART)), "tickets": len(of(now, "ticket")),
         "campaigns_sent": sum(bool(sent) for sent, _ in campaigns.values()),
         "campaigns_responded": sum(bool(sent and got and max(got) >= min(sent)) for sent, got in campaigns.values()),
         "attributed_revenue": money(follows, "amount"), "attributed_discount": money(follows, "discount"),
@@ -118,7 +122,9 @@ def test_ad_spend_counts_only_the_period():
 
 def test_silent_sources_take_their_columns_with_them():
     quiet = [e for e in EVENTS if e["event_type"] == "ticket" or e["occurred_at"].month < 3]
-    assert not {"orders", "engaged", "score", "margin"} & set(build_customer_sums(table_of(quiet), ["a"], PERIOD))
+    assert not {"orders", "engaged", "looked", "carted", "score", "margin"} & set(
+        build_customer_sums(table_of(quiet), ["a"], PERIOD)
+    )
 
 
 def test_attribution_ends_after_fourteen_days_and_a_response_may_come_at_once():

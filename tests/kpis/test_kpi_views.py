@@ -40,7 +40,7 @@ def many():
 
 def test_sentences_begin_with_what_is_missing(many):
     text = views.say_kpis(many[0])
-    assert text.startswith("**12 of 16 KPIs cannot be computed")
+    assert text.startswith("**16 of 20 KPIs cannot be computed")
     assert text.index("cannot be computed") < text.index("undecided") < text.index("by chance alone")
     assert "no holdout group" in text
 
@@ -63,7 +63,7 @@ def test_the_clearest_differences_are_named_with_their_interval():
 
 def test_tables(many):
     total, wide, one = views.kpi_total_table(many[0]), views.kpi_table(*many), views.kpi_detail_table(many[0], "aov")
-    assert len(total.frame) == 16
+    assert len(total.frame) == 20
     assert wide.frame.customers.iloc[0] == "600"
     assert list(wide.frame.columns[:2]) == ["segment", "customers"]
     assert "segment_id" not in wide.frame
@@ -86,7 +86,7 @@ def test_nothing_to_draw_is_said():
     assert views.chart_kpi_targets(frame).axes[0].get_title(loc="left") == "No computable KPI has a goal"
     assert "None of these" in views.chart_kpi_small_multiples(frame).axes[0].get_title(loc="left")
     assert isinstance(views.kpi_table(frame, SEGMENTS).frame, pd.DataFrame)
-    assert "**15 of 16" in views.say_kpis(frame)
+    assert "**19 of 20" in views.say_kpis(frame)
 
 
 def test_growth_and_retention_are_drawn_and_told():

@@ -173,10 +173,10 @@ def test_a_finished_run_is_never_changed(finished):
 @pytest.mark.slow
 def test_from_a_stage_takes_over_what_came_before(finished):
     latest = os.readlink(finished.folder / "runs" / "latest")
-    result = finished.command("run", "--run-id", "later", "--from", "kpis", *QUICK, "-p", "kpis.confidence", "0.8")
+    result = finished.command("run", "--run-id", "taken", "--from", "kpis", *QUICK, "-p", "kpis.confidence", "0.8")
     assert result.returncode == 0, result.stderr
     assert "04_personas" not in result.stdout
-    taken = finished.manifest("later")["stages"]["clustering"]
+    taken = finished.manifest("taken")["stages"]["clustering"]
     assert taken["taken_from"] == latest
     result = finished.command("run", "--run-id", "wrong", "--from", "kpis", *QUICK, "-p", "clustering.seed", "8")
     assert_message(result, 3, "clustering", "--from")

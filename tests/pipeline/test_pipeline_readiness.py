@@ -21,7 +21,7 @@ def test_what_is_ready_is_computed_and_nothing_else(finished):
 
 
 FULL = {
-    "order", "order.category", "order.discount", "order.cost", "history", "return", "email_delivered", "email_open", "page_view",
+    "order", "order.category", "order.discount", "order.cost", "history", "return", "email_delivered", "email_open", "page_view", "search", "checkout", "cost of a ticket",
     "app_open", "social", "ticket", "survey.score", "profile", "consent", "campaign_sent.campaign_id", "coupon_redeemed", "ad_spend",
 }  # fmt: skip
 
@@ -31,8 +31,10 @@ FULL = {
     [
         ({"survey.score"}, {"satisfaction", "nps"}),
         ({"ad_spend"}, {"cac"}),
-        ({"order.cost"}, {"profitability"}),
-        ({"ticket"}, {"service contacts"}),
+        ({"order.cost"}, {"profitability", "contribution"}),
+        ({"search"}, {"interest_rate", "cart_rate"}),
+        ({"checkout"}, {"cart_rate", "cart_order_rate"}),
+        ({"ticket"}, {"service contacts", "contribution"}),
         ({"order.category"}, {"what is bought (categories)", "cross_sell_rate"}),
         ({"email_delivered"}, {"e-mail engagement"}),
         ({"consent"}, {"whom one may contact"}),

@@ -385,6 +385,9 @@ class KpiSettings(Stage):
     targets: str = Field("configs/targets.yaml", description="goals per KPI")
     assumptions: str = Field("configs/business_case.yaml", description="what acting is assumed to bring and to cost")
     draws: Count = Field(10_000, ge=100, le=1_000_000, description="draws of the business case's assumptions")
+    cost_per_ticket: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="what answering a service ticket costs, in money; 0: not known"
+    )
     confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the intervals")
     bootstraps: Count = Field(500, ge=50, le=10000, description="resamples of customers for intervals of money")
     control_arm: str = Field("control", min_length=1, description="name of the arm that stays untreated in experiments")

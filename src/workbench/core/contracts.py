@@ -497,6 +497,20 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),
+    "content": Contract(
+        ("theme", "segment_id"),
+        {
+            "theme": TEXT,
+            "segment_id": Column("whole", low=-2),
+            **INTERVAL,
+            "n": COUNT,
+            "numerator": NUMBER,
+            "denominator": NUMBER,
+            "q_value": SHARE_OR_NOT,
+            "versus_others": Column("text", among=("", "above", "below", "alike")),
+        },
+        may_be_empty=True,
+    ),
     "migration": Contract(
         ("from_segment", "to_segment"),
         {

@@ -5,6 +5,8 @@ from __future__ import annotations
 PURCHASES = ("order", "return")
 WEB = ("page_view", "search", "add_to_cart", "checkout", "login")
 APP = ("app_open", "offer_view", "list_add", "store_locator")
+LOOKED = ("search", "offer_view", "list_add")  # of those, what shows interest in an offer
+CART = ("add_to_cart", "checkout")
 PRODUCT = ("feature_use", "export", "api_call", "admin_action")
 WEB_OR_APP = (*WEB, *APP, *PRODUCT)
 CONTRACTS = ("subscription_started", "subscription_ended", "opportunity_open", "opportunity_won", "opportunity_lost")

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from workbench.core import engine
-from workbench.core.event_types import APP, ENGAGED, PRODUCT, WEB, WEB_OR_APP
+from workbench.core.event_types import APP, ASSIGNMENT, CART, ENGAGED, LOOKED, PRODUCT, WEB, WEB_OR_APP
 
 COUNTED = ("category", "discount", "cost", "campaign_id", "score")
 
@@ -48,6 +48,9 @@ CAPABILITIES = (
     Capability("whom one may contact", "activation", ("consent",), "consent by channel"),
     Capability("engagement_rate", "KPI", (ENGAGED,), f"{MAIL}, or {SITE}"),
     Capability("conversion_rate", "KPI", (WEB_OR_APP, "order"), SITE),
+    Capability("interest_rate", "KPI", (LOOKED,), SITE),
+    Capability("cart_rate", "KPI", (LOOKED, CART), SITE),
+    Capability("cart_order_rate", "KPI", (CART, "order"), SITE),
     Capability("aov", "KPI", ("order",), ORDERS),
     Capability("repeat_rate", "KPI", ("order",), ORDERS),
     Capability("clv", "KPI", ("history",), "orders that reach back over several periods"),
@@ -61,6 +64,12 @@ CAPABILITIES = (
     Capability("cac", "KPI", ("history", "ad_spend"), "advertising cost by day"),
     Capability("cross_sell_rate", "KPI", ("history", "order.category"), "a category on every order line"),
     Capability("profitability", "KPI", ("order.cost",), "the cost of every order line, or a cost rate per item"),
+    Capability(
+        "contribution",
+        "KPI",
+        ("order.cost", "ticket", "cost of a ticket"),
+        "the cost of every order line, the ticket system, and the cost of a ticket (kpis.cost_per_ticket)",
+    ),
     Capability("nps", "KPI", ("survey.score",), "survey answers from 0 to 10"),
 )
 
@@ -89,6 +98,8 @@ def known_facts(
     spent = events.filter(events.event_type == "ad_spend", events.occurred_at >= start.to_pydatetime(), events.cost.notnull())
     if engine.count_rows(spent.filter(spent.occurred_at < as_of.to_pydatetime()).limit(1)):
         facts.add("ad_spend")
+    if engine.count_rows(events.filter(events.event_type == ASSIGNMENT).limit(1)):
+        facts.add("holdout")
     filled = {c for c in customers if customers[c].replace("unknown", None).notna().any()} - {
         "customer_id",
         "kind",

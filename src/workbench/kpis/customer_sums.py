@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.core.contacts import contacts_per_week
 from workbench.core.engine import fetch, fetch_row, local_time
-from workbench.core.event_types import ENGAGED, WEB_OR_APP
+from workbench.core.event_types import CART, ENGAGED, LOOKED, WEB_OR_APP
 from workbench.kpis.period import Period
 
 ATTRIBUTION_DAYS = 14
@@ -24,6 +24,9 @@ COLUMNS = {
     "costs": ("margin", "lines", "cost_lines"),
     "engagement": ("engaged",),
     "visits": ("visitor",),
+    "interest": ("looked",),
+    "carts": ("carted",),
+    "tickets": ("tickets",),
     "campaigns": ("campaigns_sent",),
     "redemptions": ("campaigns_responded",),
     "discounts": ("attributed_revenue", "attributed_discount"),
@@ -99,6 +102,9 @@ def _present(past: ir.Table, period: Period) -> set[str]:
             discounts=past.count(where=is_order & past.discount.notnull()),
             engagement=past.count(where=past.now & kind.isin(ENGAGED)),
             visits=past.count(where=past.now & kind.isin(WEB_OR_APP)),
+            interest=past.count(where=past.now & kind.isin(LOOKED)),
+            carts=past.count(where=past.now & kind.isin(CART)),
+            tickets=past.count(where=past.now & (kind == "ticket")),
             campaigns=past.count(where=past.now & (kind == "campaign_sent") & past.campaign_id.notnull()),
             redemptions=past.count(where=past.now & (kind == "coupon_redeemed")),
             answers=past.count(where=past.now & _is_answer(past)),
@@ -148,9 +154,14 @@ def _categories(past: ir.Table) -> ir.Table:
 
 
 def _actions(past: ir.Table) -> ir.Table:
-    acted = past.filter(past.now, past.event_type.isin({*ENGAGED, *WEB_OR_APP}))
+    acted = past.filter(past.now, past.event_type.isin({*ENGAGED, *WEB_OR_APP, "ticket"}))
+    kind = acted.event_type
     return acted.group_by("customer_id").agg(
-        engaged=acted.event_type.isin(ENGAGED).any(), visitor=acted.event_type.isin(WEB_OR_APP).any()
+        engaged=kind.isin(ENGAGED).any(),
+        visitor=kind.isin(WEB_OR_APP).any(),
+        looked=kind.isin({*LOOKED, *CART}).any(),  # who fills a cart has looked
+        carted=kind.isin(CART).any(),
+        tickets=acted.count(where=kind == "ticket"),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -42,11 +43,30 @@ class Kpi:
     empty: str = "nobody in the segment"
 
 
+@dataclass(frozen=True)
+class Returns:
+    """What experiments tell of campaigns (see `incremental_returns`).
+
+    by_customer: customer_id, incremental_margin, incremental_variance and campaign_cost of treated customers, to be summed; reason:
+    why there is nothing to sum; silent: segment -> why it has no return of its own, although its customers count in the total.
+    """
+
+    by_customer: pd.DataFrame
+    reason: str = ""
+    silent: Mapping[int, str] = field(default_factory=dict)
+
+
 KPIS = (
     Kpi("engagement_rate", "engaged customers", "share", "customers who opened or clicked e-mails, browsed the website, used the app or the product, came to webinars or engaged socially in the last {days} days, of all customers; a login alone and what machines did are not counted",
         "engaged", "member", "wilson", "higher", ("engaged",)),
     Kpi("conversion_rate", "visitors who ordered", "share", "users of website, app or product who ordered anywhere in the last {days} days, of all such users; the visit need not have led to the order",
         "visitor_bought", "visitor", "wilson", "higher", ("visitor", "orders"), "nobody used website, app or product"),
+    Kpi("interest_rate", "visitors who looked at offers", "share", "users of website, app or product who searched, looked at an offer, made a list or filled a cart in the last {days} days, of all such users",
+        "looked", "visitor", "wilson", "higher", ("looked", "visitor"), "nobody used website, app or product"),
+    Kpi("cart_rate", "of these, who filled a cart", "share", "users who put something into a cart or went to the checkout in the last {days} days, of those who searched, looked at an offer, made a list or filled a cart",
+        "carted", "looked", "wilson", "higher", ("carted", "looked"), "nobody searched or looked at offers"),
+    Kpi("cart_order_rate", "of these, who ordered", "share", "users who filled a cart and ordered anywhere in the last {days} days, of those who filled a cart; the order need not be of that cart",
+        "cart_bought", "carted", "wilson", "higher", ("carted", "orders"), "nobody filled a cart"),
     Kpi("aov", "average order value", "money", "money received for the orders of the last {days} days over their number; returns not deducted",
         "gross", "orders", "bootstrap", "higher", ("orders",), "no orders in the period"),
     Kpi("repeat_rate", "repeat customers", "share", "customers who ordered on two or more different days of the last {days}, of those who ordered",
@@ -61,8 +81,8 @@ KPIS = (
         "active", "member", "wilson", "higher", ("orders",)),
     Kpi("response_rate", "campaigns answered by a redemption", "share", "campaigns sent to a customer in the last {days} days whose offer the customer redeemed by the end of them, of all campaigns sent; late campaigns had less time",
         "campaigns_responded", "campaigns_sent", "computed", "higher", ("campaigns_sent", "campaigns_responded"), "no campaign was sent"),
-    Kpi("campaign_roi", "incremental campaign return", "ratio", "additional margin that campaigns caused over what they cost; needs a randomly chosen group that got no campaign",
-        "incremental_margin", "campaign_cost", "bootstrap", "higher", ("incremental_margin",)),
+    Kpi("campaign_roi", "incremental campaign return", "ratio", "additional margin that the campaigns of experiments caused over what they cost; needs a randomly chosen group that got no campaign",
+        "incremental_margin", "campaign_cost", "computed", "higher", ("incremental_margin",), "nobody in the segment was in the treated arm of an experiment"),
     Kpi("attributed_return", "attributed revenue per unit of discount", "ratio", "revenue of the 14 days from a redemption on over the discount given on the same orders; attributed, not caused: much of it would have been bought anyway",
         "attributed_revenue", "attributed_discount", "bootstrap", "higher", ("attributed_discount",), "no discounted order followed a redemption"),
     Kpi("revenue_growth", "revenue growth", "change", "net revenue of the last {days} days less that of the {days} days before, over the latter; seasons are not removed",
@@ -73,6 +93,8 @@ KPIS = (
         "cross_sold", "active_before", "wilson", "higher", ("orders", "orders_before", "new_category"), "nobody ordered in the period before"),
     Kpi("profitability", "margin per customer", "money", "money received less cost of goods in the last {days} days, returns deducted, over all customers; published where at least 99 % of the lines have a cost",
         "margin", "member", "bootstrap", "higher", ("orders", "margin")),
+    Kpi("contribution", "margin per customer after service", "money", "money received less cost of goods and of service contacts, at the stated cost of one, in the last {days} days, returns deducted, over all customers; published where at least 99 % of the lines have a cost",
+        "contribution", "member", "bootstrap", "higher", ("orders", "margin", "tickets", "contribution")),
     Kpi("nps", "net promoter score", "points", "answers of 9 or 10 less answers of 0 to 6, in points per 100 answers; last answer per customer (of an account: of anybody there) in the last {days} days",
         "nps_points", "answered", "computed", "higher", ("score",), "no survey answers"),
 )  # fmt: skip
@@ -83,6 +105,10 @@ WHY_MISSING = {
     "new_category": "the order lines carry no category",
     "margin": "no order line has a cost",
     "engaged": "no activity by e-mail, in website, app or product, or on social media in the period",
+    "looked": "no searches, offers looked at, lists or carts in the period",
+    "carted": "no carts are recorded in the period",
+    "tickets": "no service contacts are recorded in the period",
+    "contribution": "no cost of a service contact is stated (kpis.cost_per_ticket)",
     "visitor": "no activity in website, app or product in the period",
     "campaigns_sent": "no campaigns were sent in the period",
     "campaigns_responded": "no redemptions are recorded in the period",
@@ -95,26 +121,37 @@ WHY_MISSING = {
 
 
 def estimate_kpis(
-    sums: pd.DataFrame, segments: pd.DataFrame, targets: Strict, settings: KpiSettings, days: int, ad_spend: float | None = None
-) -> pd.DataFrame:
+    sums: pd.DataFrame, segments: pd.DataFrame, targets: Strict, settings: KpiSettings, days: int, ad_spend: float | None = None,
+    returns: Returns | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Customer sums + segments (customer_id, segment_id, segment_name) -> the `kpis` table, one row per segment and KPI.
 
     segment_id -2 is everybody, unassigned (-1) included. value, ci_low, ci_high, target: in the KPI's unit; numerator and
     denominator add up over segments. n: customers who contribute. Extra columns: segment_name, name, unit, definition,
-    better, confidence and versus_total (above / below where the interval excludes the total's value, else alike). days: length of the period; ad_spend: its advertising cost.
+    better, confidence and versus_total (above / below where the interval excludes the total's value, else alike). days: length of the period; ad_spend: its advertising cost; returns: what experiments tell
+    of campaigns (see `incremental_returns`).
     """
-    table = _by_customer(sums, segments, ad_spend)
+    table = _by_customer(sums, segments, ad_spend, settings.cost_per_ticket)
+    silent: Mapping[int, str] = {}
+    missing = WHY_MISSING
+    if returns is not None and returns.reason:
+        missing = WHY_MISSING | {"incremental_margin": returns.reason}
+    elif returns is not None:
+        table, silent = table.merge(returns.by_customer, on="customer_id", how="left", validate="one_to_one"), returns.silent
     goals = targets.model_dump()
-    frame = pd.concat([_estimate(kpi, table, goals[kpi.kpi], settings, days) for kpi in KPIS])
+    frame = pd.concat([_estimate(kpi, table, goals[kpi.kpi], settings, days, missing, silent) for kpi in KPIS])
     return frame.sort_values("segment_id", kind="stable", ignore_index=True)
 
 
-def _by_customer(sums: pd.DataFrame, segments: pd.DataFrame, ad_spend: float | None) -> pd.DataFrame:
+def _by_customer(
+    sums: pd.DataFrame, segments: pd.DataFrame, ad_spend: float | None, cost_per_ticket: float
+) -> pd.DataFrame:  # fmt: skip
     """One row per customer of `segments`: the sums, and the columns that follow from them."""
     known = segments[["customer_id", "segment_id", "segment_name"]]
     table = known.merge(sums, on="customer_id", how="left", validate="one_to_one").sort_values("customer_id", ignore_index=True)
     derived = {
         "visitor_bought": (("visitor", "orders"), lambda t: t.visitor * t.active),
+        "cart_bought": (("carted", "orders"), lambda t: t.carted * t.active),
         "lapsed": (("orders", "orders_before"), lambda t: t.active_before * (1 - t.active)),
         "retained": (("orders", "orders_before"), lambda t: t.active_before * t.active),
         "revenue_change": (("orders", "orders_before"), lambda t: t.revenue - t.revenue_before),
@@ -123,6 +160,8 @@ def _by_customer(sums: pd.DataFrame, segments: pd.DataFrame, ad_spend: float | N
         "nps_points": (("score",), lambda t: 100.0 * ((t.score >= PROMOTER).astype("float64") - (t.score <= DETRACTOR))),
         "answered": (("score",), lambda t: t.score.notna().astype("float64")),
     }
+    if cost_per_ticket:
+        derived["contribution"] = (("margin", "tickets"), lambda t: t.margin - cost_per_ticket * t.tickets)
     table = table.assign(member=1.0, **{name: rule for name, (needs, rule) in derived.items() if set(needs) <= set(table)})
     return table if ad_spend is None or "is_new" not in table else table.assign(ad_spend=_spread(ad_spend, table.is_new))
 
@@ -132,16 +171,21 @@ def _spread(spend: float, is_new: pd.Series) -> pd.Series:
     return is_new * (spend / max(is_new.sum(), 1.0))
 
 
-def _estimate(kpi: Kpi, table: pd.DataFrame, goal: float | None, settings: KpiSettings, days: int) -> pd.DataFrame:
-    """One KPI for the total and every segment."""
+def _estimate(
+    kpi: Kpi, table: pd.DataFrame, goal: float | None, settings: KpiSettings, days: int, missing: Mapping[str, str],
+    silent: Mapping[int, str],
+) -> pd.DataFrame:  # fmt: skip
+    """One KPI for the total and every segment; missing: why a column is not there; silent: segments without a return of their own."""
     absent = next((column for column in kpi.needs if column not in table), None)
     cells = cells_of(table)
     if absent:
         cells = cells.assign(
-            value=np.nan, ci_low=np.nan, ci_high=np.nan, n=0, numerator=np.nan, denominator=np.nan, reason=WHY_MISSING[absent]
+            value=np.nan, ci_low=np.nan, ci_high=np.nan, n=0, numerator=np.nan, denominator=np.nan, reason=missing[absent]
         )
     else:
-        cells = _bounds(kpi, _values(kpi, cells, table), table, settings)
+        cells = _values(kpi, cells, table)
+        cells = _silenced(cells, silent) if kpi.kpi == "campaign_roi" else cells
+        cells = _bounds(kpi, cells, table, settings)
     cells["target"] = np.nan if goal is None else float(goal)
     cells["status"] = _status(cells, kpi.better)
     cells["versus_total"] = versus_total(cells)
@@ -182,7 +226,15 @@ def _values(kpi: Kpi, cells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     cells = cells.join(sums, on="segment_id").astype({"n": "int64"})
     cells["value"] = cells.numerator / cells.denominator.where(cells.denominator > 0)
     cells["reason"] = np.where(cells.value.isna(), kpi.empty, "")
-    return _covered(cells, table) if kpi.kpi == "profitability" else cells
+    return _covered(cells, table) if kpi.kpi in ("profitability", "contribution") else cells
+
+
+def _silenced(cells: pd.DataFrame, silent: Mapping[int, str]) -> pd.DataFrame:
+    """Take a return away where the segment cannot have one of its own; its customers stay in the total."""
+    why = cells.segment_id.map(silent)
+    cells = cells.assign(reason=cells.reason.where(why.isna(), why))
+    cells.loc[why.notna(), ["numerator", "denominator", "value"]] = np.nan
+    return cells
 
 
 def _covered(cells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -256,7 +308,19 @@ def _response_interval(cells: pd.DataFrame, table: pd.DataFrame, confidence: flo
     return low, high
 
 
-COMPUTED = {"cac": _cac_interval, "nps": _nps_interval, "response_rate": _response_interval}
+def _return_interval(cells: pd.DataFrame, table: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Student's t interval of the margin caused, by its variance over customers of both arms, over the cost."""
+    treated = table.campaign_cost.notna().groupby(table.segment_id).sum()
+    variance = table.incremental_variance.fillna(0.0).groupby(table.segment_id).sum()
+    for sums in (treated, variance):
+        sums.loc[TOTAL] = sums.sum()
+    n, error = cells.segment_id.map(treated), np.sqrt(cells.segment_id.map(variance))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        half = stats.t.ppf(0.5 + confidence / 2, (n - 1).clip(lower=1)) * error / cells.denominator
+    return (cells.value - half).to_numpy(), (cells.value + half).to_numpy()
+
+
+COMPUTED = {"campaign_roi": _return_interval, "cac": _cac_interval, "nps": _nps_interval, "response_rate": _response_interval}
 
 
 def _status(cells: pd.DataFrame, better: str) -> np.ndarray:

@@ -27,6 +27,7 @@ GROWTH_PARTS = {
 GROWTH_COLOURS = ("#0072b2", "#56b4e9", "#e69f00", theme.GREY)
 MARKS = {"above": " ▲", "below": " ▼"}
 REASON = "not computable: "
+FUNNEL = {"interest_rate": "looked at offers", "cart_rate": "of these, filled a cart", "cart_order_rate": "of these, ordered"}
 
 
 def kpi_total_table(kpis: pd.DataFrame) -> theme.Shown:
@@ -44,7 +45,7 @@ def kpi_total_table(kpis: pd.DataFrame) -> theme.Shown:
 
 def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
     """kpis + segments (customer_id, segment_id) -> segments x KPI; ▲ ▼ mark intervals that exclude the value of all customers."""
-    known = kpis[kpis.value.notna()]
+    known = kpis[kpis.value.notna() & ~kpis.kpi.isin(FUNNEL)]
     cells = known.assign(cell=values_in_unit(known, "value") + known.versus_total.map(MARKS).fillna(""))
     wide = (
         cells.pivot(index="segment_id", columns="name", values="cell")
@@ -58,6 +59,49 @@ def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
     first = pd.DataFrame({"segment": names.reindex(order), "customers": sizes.reindex(order)})
     caption = f"KPIs per segment; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
     return theme.table(first.join(wide).reset_index(drop=True), caption)
+
+
+def funnel_table(kpis: pd.DataFrame) -> theme.Shown:
+    """kpis -> segments x steps from a visit to an order: visitors, and at each step the share of those of the step before."""
+    steps = kpis[kpis.kpi.isin(FUNNEL) & kpis.value.notna()]
+    cells = steps.assign(cell=values_in_unit(steps, "value") + steps.versus_total.map(MARKS).fillna(""))
+    wide = cells.pivot(index="segment_id", columns="kpi", values="cell").reindex(columns=list(FUNNEL)).rename(columns=FUNNEL)
+    visitors = kpis[kpis.kpi == "interest_rate"].set_index("segment_id").denominator
+    names = kpis.drop_duplicates("segment_id").set_index("segment_id").segment_name
+    order = visitors.dropna().sort_values(ascending=False, kind="stable").index
+    first = pd.DataFrame({"segment": names.reindex(order), "visitors": visitors.reindex(order)})
+    caption = f"From visit to order; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
+    return theme.table(first.join(wide).fillna("–").reset_index(drop=True), caption, formats={"visitors": "{:,.0f}"})
+
+
+def say_content(content: pd.DataFrame) -> str:
+    """content -> Markdown: which themes most turn to, and how many pairs of segment and theme differ beyond chance."""
+    if content.empty:
+        return "No source tells themes of what customers open, search or post."
+    total = content[content.segment_id == theme.TOTAL].sort_values("value", ascending=False, kind="stable")
+    told = ", ".join(f"{row.theme} {row.value:.0%}" for row in total.head(3).itertuples())
+    pairs = content[content.segment_id >= 0]
+    apart = int(pairs.versus_others.isin(["above", "below"]).sum())
+    return (
+        f"Of {total.n.iloc[0]:,} customers who turned to any theme, most turned to: {told}. In **{apart} of {len(pairs)} pairs** of segment "
+        "and theme the share differs from that of all other customers beyond chance; for the others nothing is claimed."
+    )
+
+
+def content_table(content: pd.DataFrame) -> theme.Shown:
+    """content -> the pairs of segment and theme that differ, the furthest first."""
+    total = content[content.segment_id == theme.TOTAL].set_index("theme").value
+    apart = content[(content.segment_id >= 0) & content.versus_others.isin(["above", "below"])].assign(unit="share")
+    whole = apart.theme.map(total).astype("float64")  # of no theme at all, too
+    apart = apart.assign(everybody=whole, far=(apart.value - whole).abs()).sort_values("far", ascending=False, kind="stable")
+    shown = pd.DataFrame(
+        {
+            "segment": apart.segment_name, "theme": apart.theme, "turned to it": values_in_unit(apart, "value"),
+            "interval": intervals_in_unit(apart), "all customers": values_in_unit(apart, "everybody"), "customers": apart.n, "is": apart.versus_others,
+        }
+    )  # fmt: skip
+    level = f"{100 * content.confidence.iloc[0]:g}% " if len(content) else ""
+    return theme.table(shown, f"Themes that a segment turns to more or less than all others, with {level}intervals", rows=15)
 
 
 def kpi_detail_table(kpis: pd.DataFrame, kpi: str) -> theme.Shown:
