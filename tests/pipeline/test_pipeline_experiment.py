@@ -27,9 +27,13 @@ SOURCE = """sources:
 def test_an_experiment_of_the_demo_company_reaches_its_readout_and_the_campaign_return(tmp_path):
     company = make_workspace(tmp_path, 300)
     folder = company.folder / "data" / "demo"
-    cards = pd.read_parquet(folder / "pos" / "order_lines.parquet", columns=["card_number"]).card_number.astype(str).drop_duplicates()
+    cards = (
+        pd.read_parquet(folder / "pos" / "order_lines.parquet", columns=["card_number"]).card_number.astype(str).drop_duplicates()
+    )
     arm = np.random.default_rng(3).choice(["control", "letter"], len(cards))
-    drawn = pd.DataFrame({"card_number": sorted(cards), "drawn_at": "2017-10-05", "trial": "autumn letter", "arm": arm, "price": "0.70"})
+    drawn = pd.DataFrame(
+        {"card_number": sorted(cards), "drawn_at": "2017-10-05", "trial": "autumn letter", "arm": arm, "price": "0.70"}
+    )
     (folder / "trial").mkdir()
     drawn.to_csv(folder / "trial" / "assignments.csv", index=False)
     result = company.command("run", company.edit_config("sources:\n", SOURCE), "--run-id", "trial", *QUICK)
