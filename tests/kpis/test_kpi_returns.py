@@ -38,6 +38,7 @@ def test_the_return_is_the_difference_of_the_means_over_the_cost_of_one_treatmen
     assert found.ci_low[1] < 0 < found.ci_high[1]
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_planted_return_as_often_as_they_say():
     held = []
     for seed in range(200):
