@@ -13,6 +13,7 @@ hypothesis.settings.register_profile("repeatable", deadline=None, database=None,
 hypothesis.settings.load_profile("repeatable")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers, a file stays on one of them, and so do all tests that share the finished run of `tests/pipeline`."""
     for item in items:
