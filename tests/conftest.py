@@ -13,14 +13,6 @@ hypothesis.settings.register_profile("repeatable", deadline=None, database=None,
 hypothesis.settings.load_profile("repeatable")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, a file stays on one of them, and so do all tests that share the finished run of `tests/pipeline`."""
-    for item in items:
-        room = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("pipeline" if room == "pipeline" else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def small_demo(tmp_path_factory) -> Path:
     """The workspace of a demo company of 300 households: its files lie where configs/grocer.yaml looks for them."""
