@@ -8,24 +8,22 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.core.workspace import resolve
-
-MEAN = "mean of outcomes"
+from workbench.views.clustering import mean_board
 
 
 def scoreboard_rows(tables: Path) -> list[str]:
     """The scoreboard as Markdown rows."""
     board = pd.read_parquet(tables / "scoreboard.parquet")
-    mean = board[board.outcome == MEAN].sort_values("r2_adjusted", ascending=False)
+    mean = mean_board(board).sort_values("r2_adjusted", ascending=False)
     ours = mean.r2_adjusted[mean.method == "this segmentation"].iloc[0]
     rows = [
         "| method | segments | adjusted R² (95 % interval) | of the ceiling | this segmentation against it | ahead by (95 % interval) | odd / even weeks (AMI) |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in mean.itertuples():
-        value = f"{row.r2_adjusted:.3f} ({row.r2_low:.3f} to {row.r2_high:.3f})"
-        ahead = "–" if row.lead_low == row.lead_high else f"{row.lead_low:+.3f} to {row.lead_high:+.3f}"
+        value = f"{row.r2_adjusted:.3f} ({row.interval})"
         rows.append(
-            f"| {row.method} | {row.n_segments} | {value} | {row.r2_adjusted / row.ceiling:.0%} | {ours / row.r2_adjusted:.2f} x | {ahead} | {row.replication_ami:.2f} |"
+            f"| {row.method} | {row.n_segments} | {value} | {row.r2_adjusted / row.ceiling:.0%} | {ours / row.r2_adjusted:.2f} x | {row.lead} | {row.replication_ami:.2f} |"
         )
     return [*rows, f"| ceiling: a prediction for each customer | – | {mean.ceiling.iloc[0]:.3f} | 100 % | – | – | – |"]
 

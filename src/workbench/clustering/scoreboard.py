@@ -168,7 +168,7 @@ def score_methods(
     parts = {name: part.of(drawn) for name, part in slices.items()}
     happened = outcomes.loc[parts["full"].today.index]
     weights = np.random.default_rng(settings.seed).poisson(1.0, (RESAMPLES, len(happened))).astype(np.float32)
-    rows, ours = [], np.empty(0)
+    rows, ours = [], None
     for name, method in methods(settings, slices, fitted).items():
         timer = Timer()
         fits = [method.fit(parts["full"], settings.seed + i) for i in range(method.seeds)]
@@ -181,17 +181,19 @@ def score_methods(
         resampled = np.column_stack([resampled, mean])
         ours = resampled if name == OURS else ours
         groups = round(np.mean([len(np.unique(labels)) for labels in fits]))
-        error, lead = 1.96 * resampled.std(axis=0, ddof=1), 1.96 * (ours - resampled).std(axis=0, ddof=1)
+        halves = 1.96 * resampled.std(axis=0, ddof=1), 1.96 * (ours - resampled).std(axis=0, ddof=1)
         rows += [
-            {
-                "method": name, "n_segments": groups, "outcome": o, "r2_adjusted": r2, "r2_low": r2 - error[i], "r2_high": r2 + error[i],
-                "lead_low": rows[i]["r2_adjusted"] - r2 - lead[i] if rows else 0.0,
-                "lead_high": rows[i]["r2_adjusted"] - r2 + lead[i] if rows else 0.0, **again, "seconds": took,
-            }
-            for i, (o, r2) in enumerate(scores.items())
+            {"method": name, "n_segments": groups, "outcome": o, "r2_adjusted": r2, "half": half, "lead_half": lead_half, **again, "seconds": took}
+            for (o, r2), half, lead_half in zip(scores.items(), *halves, strict=True)
         ]  # fmt: skip
     mean_ceiling = np.mean([ceiling[o] for o in judged]) if ceiling else np.nan
-    board = pd.DataFrame(rows).assign(ceiling=lambda b: b.outcome.map({**ceiling, MEAN: mean_ceiling}))
+    board = pd.DataFrame(rows)
+    r2 = board.r2_adjusted
+    lead = board.outcome.map(board[board.method == OURS].set_index("outcome").r2_adjusted) - r2
+    board = board.assign(
+        r2_low=r2 - board.half, r2_high=r2 + board.half, lead_low=lead - board.lead_half, lead_high=lead + board.lead_half,
+        ceiling=board.outcome.map({**ceiling, MEAN: mean_ceiling}),
+    )  # fmt: skip
     return board[list(COLUMNS)].astype(COLUMNS)
 
 

@@ -132,8 +132,12 @@ def standardized_difference(
 
 
 def false_discovery(p_values: np.ndarray) -> np.ndarray:
-    """p-values -> q-values (Benjamini & Hochberg 1995)."""
-    return stats.false_discovery_control(np.asarray(p_values, float)) if len(p_values) else np.asarray(p_values, float)
+    """p-values -> q-values (Benjamini & Hochberg 1995) over those that are known; NaN stays NaN."""
+    q = np.array(p_values, float)
+    known = np.isfinite(q)
+    if known.any():
+        q[known] = stats.false_discovery_control(q[known])
+    return q
 
 
 def adjusted_r2(outcome: np.ndarray, labels: np.ndarray) -> float:

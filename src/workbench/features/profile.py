@@ -73,11 +73,11 @@ def _plan(values: pd.Series, name: str, of_people: bool, separator: str, min_cov
     bands = sorted(values.unique(), key=lambda v: (_lower_bound(v), v))
     if not of_people and 2 < len(bands) <= 30 and all(BAND.fullmatch(v.strip()) for v in bands):
         return Attribute(name, "band", tuple(bands), family)
-    several = bool(separator) and values.str.contains(separator, regex=False).any()
+    several = bool(separator and values.str.contains(separator, regex=False).any())
     words = values.str.split(separator, regex=False).explode() if several else values
     counted = words.str.strip().groupby(level=0).unique().explode().value_counts(normalize=False) / len(values)
     kept = sorted(counted[(counted >= min_coverage) & (counted <= 1 - min_coverage)].index, key=lambda v: (-counted[v], v))
-    return Attribute(name, "values", tuple(kept[:MOST]), family, of_people, bool(several)) if kept else None
+    return Attribute(name, "values", tuple(kept[:MOST]), family, of_people, several) if kept else None
 
 
 def _family(name: str) -> str:

@@ -89,9 +89,7 @@ def relevance_test(
         p[varies] = (reached[varies] + 1) / (permutations + 1)
         # Zero would say more than a fitted tail knows.
         p[varies] = np.where(reached[varies] < 10, np.clip(tail, 1e-12, p[varies]), p[varies])
-    tested, q = np.isfinite(p), np.full(len(p), np.nan)
-    q[tested] = false_discovery(p[tested])
-    return pd.DataFrame({"p_value": p, "q_value": q}, index=x.columns)
+    return pd.DataFrame({"p_value": p, "q_value": false_discovery(p)}, index=x.columns)
 
 
 def _permuted(x: pd.DataFrame, y: pd.DataFrame, seed: int, permutations: int) -> tuple[np.ndarray, np.ndarray]:

@@ -57,8 +57,7 @@ def estimate_content(themes: pd.DataFrame, segments: pd.DataFrame, settings: Kpi
         )
         frames.append(told.assign(p=_p_against_others(hits, n)))
     frame = pd.concat(frames, ignore_index=True)
-    tested, q = frame.p.notna().to_numpy(), np.full(len(frame), np.nan)
-    q[tested] = false_discovery(frame.p[tested].to_numpy())
+    q = false_discovery(frame.p.to_numpy())
     differs = q <= settings.false_discovery
     whole = frame.theme.map(frame[frame.segment_id == TOTAL].set_index("theme").value)
     frame["versus_others"] = np.select(

@@ -126,7 +126,7 @@ def _readout(used: pd.DataFrame, reason: str, settings: KpiSettings, as_of: pd.T
     table = pd.concat([_outcome_rows(used, o, arms, settings) for o in outcomes], ignore_index=True)
     table = _without_claims(table, reason, found_after(used, as_of))
     families = table.groupby(["outcome", table.segment_id == TOTAL], sort=False).p_value
-    table["q_value"] = families.transform(lambda p: _q_values(p.to_numpy()))
+    table["q_value"] = families.transform(lambda p: false_discovery(p.to_numpy()))
     table["verdict"] = _verdicts(table, settings.false_discovery)
     return table
 
@@ -219,12 +219,6 @@ def _without_claims(table: pd.DataFrame, reason: str, after: str) -> pd.DataFram
     table.loc[part, judged] = np.nan
     table.loc[table.described | (after != ""), "interaction_p"] = np.nan
     return table
-
-
-def _q_values(p: np.ndarray) -> np.ndarray:
-    q, known = np.full(len(p), np.nan), np.isfinite(p)
-    q[known] = false_discovery(p[known])
-    return q
 
 
 def _verdicts(table: pd.DataFrame, level: float) -> pd.Series:

@@ -47,12 +47,13 @@ class Kpi:
 class Returns:
     """What experiments tell of campaigns (see `incremental_returns`).
 
-    by_customer: customer_id, incremental_margin, incremental_variance and campaign_cost of treated customers, to be summed; reason:
-    why there is nothing to sum; silent: segment -> why it has no return of its own, although its customers count in the total.
+    by_customer: customer_id, incremental_margin, incremental_variance and campaign_cost of treated customers, to be summed; None where
+    there is nothing to sum, for the reason given. silent: segment -> why it has no return of its own, although its customers count in
+    the total.
     """
 
-    by_customer: pd.DataFrame
-    reason: str = ""
+    by_customer: pd.DataFrame | None = None
+    reason: str = "no holdout group; attributed revenue is shown apart"
     silent: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -116,7 +117,7 @@ WHY_MISSING = {
     "score": "no survey answers in the period",
     "expected_spend": "no predicted spend was given",
     "ad_spend": "no advertising cost is recorded in the period",
-    "incremental_margin": "no holdout group; attributed revenue is shown apart",
+    "incremental_margin": Returns().reason,
 }
 
 
@@ -132,14 +133,11 @@ def estimate_kpis(
     of campaigns (see `incremental_returns`).
     """
     table = _by_customer(sums, segments, ad_spend, settings.cost_per_ticket)
-    silent: Mapping[int, str] = {}
-    missing = WHY_MISSING
-    if returns is not None and returns.reason:
-        missing = WHY_MISSING | {"incremental_margin": returns.reason}
-    elif returns is not None:
-        table, silent = table.merge(returns.by_customer, on="customer_id", how="left", validate="one_to_one"), returns.silent
+    returns = returns or Returns()
+    if returns.by_customer is not None:
+        table = table.merge(returns.by_customer, on="customer_id", how="left", validate="one_to_one")
     goals = targets.model_dump()
-    frame = pd.concat([_estimate(kpi, table, goals[kpi.kpi], settings, days, missing, silent) for kpi in KPIS])
+    frame = pd.concat([_estimate(kpi, table, goals[kpi.kpi], settings, days, returns) for kpi in KPIS])
     return frame.sort_values("segment_id", kind="stable", ignore_index=True)
 
 
@@ -172,19 +170,19 @@ def _spread(spend: float, is_new: pd.Series) -> pd.Series:
 
 
 def _estimate(
-    kpi: Kpi, table: pd.DataFrame, goal: float | None, settings: KpiSettings, days: int, missing: Mapping[str, str],
-    silent: Mapping[int, str],
-) -> pd.DataFrame:  # fmt: skip
-    """One KPI for the total and every segment; missing: why a column is not there; silent: segments without a return of their own."""
+    kpi: Kpi, table: pd.DataFrame, goal: float | None, settings: KpiSettings, days: int, returns: Returns
+) -> pd.DataFrame:
+    """One KPI for the total and every segment."""
     absent = next((column for column in kpi.needs if column not in table), None)
     cells = cells_of(table)
     if absent:
+        reason = (WHY_MISSING | {"incremental_margin": returns.reason})[absent]
         cells = cells.assign(
-            value=np.nan, ci_low=np.nan, ci_high=np.nan, n=0, numerator=np.nan, denominator=np.nan, reason=missing[absent]
+            value=np.nan, ci_low=np.nan, ci_high=np.nan, n=0, numerator=np.nan, denominator=np.nan, reason=reason
         )
     else:
         cells = _values(kpi, cells, table)
-        cells = _silenced(cells, silent) if kpi.kpi == "campaign_roi" else cells
+        cells = _silenced(cells, returns.silent) if kpi.kpi == "campaign_roi" else cells
         cells = _bounds(kpi, cells, table, settings)
     cells["target"] = np.nan if goal is None else float(goal)
     cells["status"] = _status(cells, kpi.better)

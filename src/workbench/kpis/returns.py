@@ -8,7 +8,7 @@ import pandas as pd
 from workbench.core.config import KpiSettings
 from workbench.kpis import effects
 from workbench.kpis.experiments import found_after, usable
-from workbench.kpis.metrics import FEWEST, WHY_MISSING, Returns
+from workbench.kpis.metrics import FEWEST, Returns
 
 REST = -9  # the stratum of segments that have too few customers in an arm for one of their own
 COLUMNS = ["incremental_margin", "incremental_variance", "campaign_cost"]
@@ -39,8 +39,7 @@ def incremental_returns(
         parts.append(_caused(used, treated, np.where(used.segment_id.isin(thin) | (late != ""), REST, used.segment_id)))
     parts = [p for p in parts if len(p)]
     if not parts:
-        nothing = pd.DataFrame({"customer_id": pd.Series(dtype="str"), **{c: pd.Series(dtype="float64") for c in COLUMNS}})
-        return Returns(nothing, "; ".join(reasons) or WHY_MISSING["incremental_margin"])
+        return Returns(reason="; ".join(reasons)) if reasons else Returns()
     return Returns(pd.concat(parts).groupby("customer_id", as_index=False)[COLUMNS].sum(), "", silent)
 
 

@@ -46,7 +46,7 @@ def kpi_total_table(kpis: pd.DataFrame) -> theme.Shown:
 def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
     """kpis + segments (customer_id, segment_id) -> segments x KPI; ▲ ▼ mark intervals that exclude the value of all customers."""
     known = kpis[kpis.value.notna() & ~kpis.kpi.isin(FUNNEL)]
-    cells = known.assign(cell=values_in_unit(known, "value") + known.versus_total.map(MARKS).fillna(""))
+    cells = _marked(known)
     wide = (
         cells.pivot(index="segment_id", columns="name", values="cell")
         .reindex(columns=list(dict.fromkeys(cells["name"])))
@@ -63,8 +63,7 @@ def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
 
 def funnel_table(kpis: pd.DataFrame) -> theme.Shown:
     """kpis -> segments x steps from a visit to an order: visitors, and at each step the share of those of the step before."""
-    steps = kpis[kpis.kpi.isin(FUNNEL) & kpis.value.notna()]
-    cells = steps.assign(cell=values_in_unit(steps, "value") + steps.versus_total.map(MARKS).fillna(""))
+    cells = _marked(kpis[kpis.kpi.isin(FUNNEL) & kpis.value.notna()])
     wide = cells.pivot(index="segment_id", columns="kpi", values="cell").reindex(columns=list(FUNNEL)).rename(columns=FUNNEL)
     visitors = kpis[kpis.kpi == "interest_rate"].set_index("segment_id").denominator
     names = kpis.drop_duplicates("segment_id").set_index("segment_id").segment_name
@@ -72,6 +71,11 @@ def funnel_table(kpis: pd.DataFrame) -> theme.Shown:
     first = pd.DataFrame({"segment": names.reindex(order), "visitors": visitors.reindex(order)})
     caption = f"From visit to order; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
     return theme.table(first.join(wide).fillna("–").reset_index(drop=True), caption, formats={"visitors": "{:,.0f}"})
+
+
+def _marked(kpis: pd.DataFrame) -> pd.DataFrame:
+    """kpis + cell: the value in its unit, with the mark of a segment that differs from all customers."""
+    return kpis.assign(cell=values_in_unit(kpis, "value") + kpis.versus_total.map(MARKS).fillna(""))
 
 
 def say_content(content: pd.DataFrame) -> str:
