@@ -58,6 +58,16 @@ def test_adjusted_r2_of_ours_and_rfm_equals_least_squares():
         assert value[method, scoreboard.MEAN] == pytest.approx(np.mean(list(hand.values())), rel=1e-9)
 
 
+def test_the_rfm_grid_is_given_what_the_scorecard_left_out():
+    company, found, outcomes, _ = scored()
+    part = company.slices["full"]
+    shorter = dataclasses.replace(part, today=part.today.drop(columns="net_revenue"), everything=part.today)
+    ways = scoreboard.methods(SETTINGS, {"full": shorter}, {"full": found})
+    grid = ways[scoreboard.RFM].fit(shorter, 7)
+    assert (grid == baselines.rfm_grid(part.today)).all()
+    assert adjusted_mutual_info_score(grid, baselines.rfm_grid(shorter.today)) < 0.99, "the feature left out divides customers"
+
+
 def test_random_methods_are_averaged_over_three_seeds():
     company, found, outcomes, board = scored()
     matrix, k = baselines.scaled(company.slices["full"].today), found.n_segments_

@@ -94,7 +94,7 @@ def test_a_certificate_without_knowledge_is_no_better_than_watch():
 
 def test_where_nothing_survives_the_gate_says_what_to_try():
     table = pd.DataFrame({"verdict": ["fail", "fail"], "stability": [0.4, 0.3]})
-    counts = pd.DataFrame({"n_segments": [10, 11], "survives": [0.4, 0.35], "surviving": [0.1, 0.09]})
+    counts = pd.DataFrame({"n_repaired": [10, 11], "survives": [0.4, 0.35], "surviving": [0.1, 0.09]})
     with pytest.raises(QualityGate, match="(?s)No segment survives.*10 segments: 40%.*RFM grid"):
         assign.check_trust(table, counts)
     assign.check_trust(table.assign(verdict=["watch", "fail"]), counts)

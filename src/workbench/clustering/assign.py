@@ -149,7 +149,7 @@ def check_trust(certificate: pd.DataFrame, counts: pd.DataFrame) -> None:
     if (certificate.verdict != "fail").any():
         return
     tried = counts.sort_values("surviving", ascending=False).head(3)
-    lines = [f"  {r.n_segments} segments: {r.survives:.0%} of a segment comes back" for r in tried.itertuples()]
+    lines = [f"  {r.n_repaired} segments: {r.survives:.0%} of a segment comes back" for r in tried.itertuples()]
     raise QualityGate(
         "\n".join(
             [

@@ -123,18 +123,39 @@ def nearest(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.nda
     return distances.argmin(axis=1), distances
 
 
+def middles(centres: np.ndarray, sizes: np.ndarray, belongs: np.ndarray) -> np.ndarray:
+    """Centres of groups, their sizes and the segment that each belongs to -> the centre of each segment."""
+    found = np.zeros((belongs.max() + 1, centres.shape[1]))
+    np.add.at(found, belongs, centres * sizes[:, None])
+    return found / np.bincount(belongs, sizes)[:, None]
+
+
+def ward_costs(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """-> (k, k) what joining two segments adds to the squared distances within segments (Ward 1963); infinite on the diagonal."""
+    sizes = np.maximum(sizes, 1e-9)  # a centre that nobody is nearest to has no size
+    apart = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
+    costs = sizes[:, None] * sizes[None] / (sizes[:, None] + sizes[None]) * apart
+    np.fill_diagonal(costs, np.inf)
+    return costs
+
+
 def ward_tree(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Centres and sizes of k segments -> their tree (Ward 1963, weighted by size) in scipy's format, (k - 1, 4).
 
     A row joins two nodes (under k: segments); its height is the root of the squared distances that the join adds per customer.
     """
-    members, open_nodes, rows = [[i] for i in range(len(centres))], list(range(len(centres))), []
-    while len(open_nodes) > 1:
-        pairs = ((a, b) for place, a in enumerate(open_nodes) for b in open_nodes[place + 1 :])
-        cost, a, b = min((ward_cost(centres, sizes, members[a], members[b]), a, b) for a, b in pairs)
-        members.append([*members[a], *members[b]])
-        rows.append((a, b, np.sqrt(cost / sizes.sum()), len(members[-1])))
-        open_nodes = [n for n in open_nodes if n not in (a, b)] + [len(members) - 1]
+    middle, weights = np.array(centres, float), np.maximum(np.array(sizes, float), 1e-9)
+    nodes, counts, rows = list(range(len(middle))), [1] * len(middle), []
+    total = np.sum(sizes)
+    while len(nodes) > 1:
+        costs = ward_costs(middle, weights)
+        a, b = divmod(int(costs.argmin()), len(nodes))
+        joined = counts[a] + counts[b]
+        rows.append((nodes[a], nodes[b], np.sqrt(costs[a, b] / total), joined))
+        both = np.average(middle[[a, b]], axis=0, weights=weights[[a, b]])
+        rest = [place for place in range(len(nodes)) if place not in (a, b)]
+        middle, weights = np.vstack([middle[rest], both]), np.append(weights[rest], weights[a] + weights[b])
+        nodes, counts = [nodes[p] for p in rest] + [len(centres) + len(rows) - 1], [counts[p] for p in rest] + [joined]
     return np.array(rows, float).reshape(-1, 4)
 
 
@@ -145,14 +166,6 @@ def unions(tree: np.ndarray) -> list[list[int]]:
     for a, b, *_ in tree:
         members.append([*members[int(a)], *members[int(b)]])
     return members[k:]
-
-
-def ward_cost(centres: np.ndarray, sizes: np.ndarray, a: list[int], b: list[int]) -> float:
-    """What joining two groups of segments adds to the squared distances within segments."""
-    sizes = np.maximum(sizes, 1e-9)  # a centre that nobody is nearest to has no size
-    na, nb = sizes[a].sum(), sizes[b].sum()
-    difference = np.average(centres[a], axis=0, weights=sizes[a]) - np.average(centres[b], axis=0, weights=sizes[b])
-    return float(na * nb / (na + nb) * (difference**2).sum())
 
 
 def macro_groups(centres: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:

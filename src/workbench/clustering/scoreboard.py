@@ -100,17 +100,16 @@ def methods(settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: M
         found, labels = ours(part)
         return found.macro_[labels]
 
-    def plain(part: Slice, seed: int) -> np.ndarray:
-        features = part.today if part.everything is None else part.everything
-        return baselines.plain_umap_hdbscan(features, settings, seed)
+    def every(part: Slice) -> pd.DataFrame:
+        return part.today if part.everything is None else part.everything
 
     found = {
         OURS: Method(lambda part, _: ours(part)[1]),
         MACRO: Method(lambda part, _: macro(part)),
-        RFM: Method(lambda part, _: baselines.rfm_grid(part.today)),
-        RFM_EQUAL: Method(lambda part, seed: baselines.rfm_grid(part.today, grids[seed % len(grids)]), len(grids)),
+        RFM: Method(lambda part, _: baselines.rfm_grid(every(part))),
+        RFM_EQUAL: Method(lambda part, seed: baselines.rfm_grid(every(part), grids[seed % len(grids)]), len(grids)),
         KMEANS: Method(lambda part, seed: baselines.kmeans(baselines.scaled(part.today), k, seed), SEEDS),
-        PLAIN: Method(plain, SEEDS),
+        PLAIN: Method(lambda part, seed: baselines.plain_umap_hdbscan(every(part), settings, seed), SEEDS),
         PLAIN_CHOSEN: Method(lambda part, seed: baselines.plain_umap_hdbscan(part.today, settings, seed), SEEDS),
         KMEANS_AWARE: Method(lambda part, seed: baselines.kmeans(ours(part)[0].transform(part.today), k, seed)),
     }

@@ -10,19 +10,16 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from workbench.clustering import cluster, stability
+from workbench.clustering import choice, cluster, stability
 from workbench.clustering.representation import Space
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
-from workbench.core.stats import adjusted_r2, standardized_difference
 
 MIN_CUSTOMERS = 50
 FITS = 10  # pooled for the published segments
 TRIALS = 6  # refits that choose and repair; the certificate draws others
 BATCH = 100_000  # customers assigned at a time
 STEP, STEPS = 0.8, 6  # of the smallest size, where too few dense groups are found
-SHUFFLES, SURE = 50, 4.0  # knowledge counts from four standard deviations above that of shuffled outcomes
-ALIKE = 0.05  # two segments of which no outcome differs at this level (Bonferroni over outcomes) are one
 
 
 class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
@@ -84,19 +81,25 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.held_size_share_ = settings.min_size_share
         free = self.min_segments < self.max_segments  # to choose and to join; a wanted number needs no trials
         trials = stability.refit(self.matrix_, settings, self.seed + 1, TRIALS) if free else []
-        self._knower = knower = _Knower(self.space_, self.matrix_, earlier, outcomes)
-        self.counts_ = table = count_table(self.matrix_, pool, trials, knower, settings)
-        if table.empty:
+        self._knower = choice.Knower(self.space_, self.matrix_, earlier, outcomes)
+        most = min(self.max_segments, len(pool.centres))
+        cuts = {
+            k: choice.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings)
+            for k in range(self.min_segments, most + 1)
+        }
+        cuts = {k: cut for k, cut in cuts.items() if cut is not None}
+        if not cuts:
             raise _too_few(self, pool)
+        self.counts_ = table = choice.choose(cuts)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
-        self._repair(pool, trials, knower, settings)
+        self._take(cuts[self.base_count_], pool)
         self._assign(X, rows)
         return self
 
     @functools.cached_property
     def knows_(self) -> bool:
         """Whether the fitted segments know more of the earlier window's outcomes than chance does."""
-        return self._knower.beyond_chance(self.centres_, self.centre_segment_, self.seed)
+        return self._knower.beyond_chance(self.centre_segment_[self._knower.place(self.centres_)], self.seed)
 
     def predict(self, X: Any) -> np.ndarray:
         """Features -> segment per customer."""
@@ -139,7 +142,11 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         made = stability.refit(self.matrix_, settings, self.seed + 2, refits)
         everyone = np.arange(len(self.matrix_))
         seeds = [stability.Refit(everyone, cluster.pool_fits(self.matrix_, settings, self.seed + s, FITS)) for s in (3, 4)]
-        return tuple(stability.agreement(self.matrix_, labels, m, self.base_count_, merged) for m in (made, seeds))
+        same = np.arange(self.n_segments_)
+        return tuple(
+            stability.agreement(stability.overlaps(self.matrix_, labels, m, self.base_count_), same, merged)
+            for m in (made, seeds)
+        )
 
     # -- the steps of fit -----------------------------------------------------------------------------------------------
 
@@ -164,47 +171,21 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
                 return pool, settings
         raise _too_few(self, pool)
 
-    def _repair(self, pool: cluster.Pool, trials: list[stability.Refit], knower: _Knower, settings: ClusteringSettings) -> None:
-        """Join segments that do not come back, are too small or too alike with their nearest sibling; set the centres."""
-        centres, labels, groups = cluster.cut_pool(self.matrix_, pool, self.base_count_)
-        belongs, told = np.arange(len(centres)), []
-        kept: set[tuple[int, ...]] = set()
-        while belongs.max() + 1 > self.min_segments:
-            now = belongs[labels]
-            sizes = np.bincount(now)
-            agree = stability.agreement(self.matrix_, now, trials, self.base_count_, np.bincount(belongs) > 1).mean(axis=0)
-            weak = _weakest(centres, np.bincount(labels, minlength=len(centres)), belongs, sizes, agree, knower, settings, kept)
-            if weak is None:
-                break
-            segment, sibling, why = weak
-            joined = _renumbered(np.where(belongs == segment, sibling, belongs))
-            union = joined[np.flatnonzero(belongs == segment)[0]]
-            again = stability.agreement(self.matrix_, joined[labels], trials, self.base_count_, np.bincount(joined) > 1).mean(
-                axis=0
-            )
-            if why == "does not come back" and again[union] <= agree[segment]:
-                kept.add(tuple(np.flatnonzero(belongs == segment)))
-                continue
-            told.append(
-                {"why": why, "customers": int(sizes[segment]), "before": float(agree[segment]), "after": float(again[union])}
-            )
-            belongs = joined
-        order = np.argsort(np.argsort(-np.bincount(belongs[labels]), kind="stable"))
-        self.centre_segment_, self.centres_ = order[belongs], centres
-        self.n_segments_ = int(belongs.max()) + 1
-        self.repairs_ = pd.DataFrame(told, columns=["why", "customers", "before", "after"])
-        segment_of = self.centre_segment_[groups]
+    def _take(self, cut: choice.Cut, pool: cluster.Pool) -> None:
+        """A repaired cut as the segmentation: segments by falling size."""
+        order = np.argsort(np.argsort(-np.bincount(cut.belongs, cut.sizes), kind="stable"))
+        self.centre_segment_, self.centres_ = order[cut.belongs], cut.centres
+        self.n_segments_, self.repairs_ = cut.n_segments, cut.repairs
+        segment_of = self.centre_segment_[cut.groups]
         weights = np.bincount(segment_of, pool.weights)
         self.persistence_ = np.bincount(segment_of, pool.weights * pool.persistence) / weights
         self._dense_segments = [(rows, np.where(dense >= 0, segment_of[dense], -1)) for rows, dense in pool.fits]
-        self._group_macros(np.bincount(labels, minlength=len(centres)))
+        self._group_macros(cut.sizes)
 
     def _group_macros(self, sizes: np.ndarray) -> None:
         """The tree over segments, and one macro-segment for about four segments, at least two; micro strictly within macro."""
         weights = np.bincount(self.centre_segment_, sizes)
-        middle = np.zeros((self.n_segments_, self.centres_.shape[1]))
-        np.add.at(middle, self.centre_segment_, self.centres_ * sizes[:, None])
-        middle /= weights[:, None]
+        middle = cluster.middles(self.centres_, sizes, self.centre_segment_)
         self.tree_ = cluster.ward_tree(middle, weights)
         self.macro_ = cluster.macro_groups(middle, weights, macro_count(self.n_segments_))
 
@@ -224,86 +205,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             self.labels_, self.strengths_ = self.place(X)
 
 
-class _Knower:
-    """What a set of centres knows of outcomes: on the earlier window by models that never saw the customer, else of the space itself."""
-
-    def __init__(self, space: Space, matrix: np.ndarray, earlier: pd.DataFrame | None, outcomes: pd.DataFrame | None):
-        self._space, self._matrix, self._window = space, matrix, earlier
-        self._outcomes = outcomes[list(space.models_)] if space.models_ else None
-
-    @functools.cached_property
-    def _earlier(self) -> np.ndarray:
-        return self._space.crossed_coordinates(self._window, self._outcomes, self._window)[0]
-
-    def knowledge(self, centres: np.ndarray) -> float:
-        """Mean adjusted R² of the earlier window's outcomes; without a history the share of the space's variance."""
-        if self._outcomes is None:
-            labels = cluster.nearest(self._matrix, centres)[0]
-            return float(np.nanmean([adjusted_r2(column, labels) for column in self._matrix.T]))
-        labels = cluster.nearest(self._earlier, centres)[0]
-        return float(np.nanmean([adjusted_r2(self._outcomes[name].to_numpy(float), labels) for name in self._outcomes]))
-
-    def beyond_chance(self, centres: np.ndarray, belongs: np.ndarray, seed: int) -> bool:
-        """Whether segments know more of the earlier window's outcomes than of outcomes dealt to other customers; False without a history."""
-        if self._outcomes is None:
-            return False
-        labels = belongs[cluster.nearest(self._earlier, centres)[0]]
-        generator = np.random.default_rng(seed)
-        values = self._outcomes.to_numpy(float)
-
-        def known(dealt: np.ndarray) -> float:
-            return float(np.nanmean([adjusted_r2(column, labels) for column in dealt.T]))
-
-        chance = [known(generator.permutation(values)) for _ in range(SHUFFLES)]
-        return known(values) > np.mean(chance) + SURE * np.std(chance)
-
-    def alike(self, centres: np.ndarray, belongs: np.ndarray, one: int, other: int) -> bool:
-        """Whether no outcome (or coordinate) differs between two segments, by Welch's test."""
-        matrix = self._matrix if self._outcomes is None else self._earlier
-        values = self._matrix if self._outcomes is None else self._outcomes.to_numpy(float)
-        labels = belongs[cluster.nearest(matrix, centres)[0]]
-        a, b = values[labels == one], values[labels == other]
-        if min(len(a), len(b)) < 3:
-            return False
-        p = np.array([standardized_difference(x, y)[3] for x, y in zip(a.T, b.T, strict=True)])
-        return bool(p.min() * len(p) >= ALIKE)
-
-
 def _too_few(segmenter: Segmenter, pool: cluster.Pool) -> QualityGate:
     return QualityGate(
         f"Too few dense groups to make {segmenter.min_segments} to {segmenter.max_segments} segments of: {len(pool.centres) / FITS:.1f} per fit, in {FITS} fits.",
         "Segments forced into the wanted number would not be there in the data.",
         "try clustering.min_size_share or min_samples smaller, or clustering.min_segments lower",
     )
-
-
-def count_table(
-    matrix: np.ndarray, pool: cluster.Pool, trials: list[stability.Refit], knower: _Knower, settings: ClusteringSettings
-) -> pd.DataFrame:
-    """-> n_segments, knowledge (0-1), survives (mean Jaccard), surviving (their product), surviving_error, chosen; a row per number.
-
-    Chosen is the most segments whose surviving knowledge is within one standard error (over refits, paired) of the best: among
-    equals the finer one tells more. Knowledge is that of the earlier window; nothing after as_of is read. Without trials (one wanted
-    number) there is one row and neither is computed.
-    """
-    rows, per_trial = [], []
-    for k in range(settings.min_segments, min(settings.max_segments, len(pool.centres)) + 1):
-        centres, labels, _ = cluster.cut_pool(matrix, pool, k)
-        if len(np.unique(labels)) < k:
-            continue
-        survives = stability.agreement(matrix, labels, trials, k).mean(axis=1) if trials else np.full(2, np.nan)
-        knowledge = max(0.0, knower.knowledge(centres)) if trials else np.nan  # a wanted number is not chosen by it
-        per_trial.append(knowledge * survives)
-        rows.append((k, knowledge, survives.mean(), knowledge * survives.mean()))
-    table = pd.DataFrame(rows, columns=["n_segments", "knowledge", "survives", "surviving"])
-    if not trials or table.empty:
-        return table.assign(surviving_error=np.nan, chosen=True)
-    surviving = np.stack(per_trial)
-    short = surviving[table.surviving.argmax()] - surviving
-    table["surviving_error"] = short.std(axis=1, ddof=1) / np.sqrt(len(trials))
-    within = (short.mean(axis=1) <= table.surviving_error) & (table.knowledge > 0)
-    best = table.n_segments[within].max() if within.any() else table.n_segments.min()
-    return table.assign(chosen=table.n_segments == best)
 
 
 def draw_rows(count: int, limit: int, seed: int) -> np.ndarray:
@@ -334,39 +241,6 @@ def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
 def macro_count(k: int) -> int:
     """How many macro-segments stand above k segments: about one for four, at least two."""
     return max(2, round(k / 4))
-
-
-def _weakest(
-    centres: np.ndarray, base_sizes: np.ndarray, belongs: np.ndarray, sizes: np.ndarray, agree: np.ndarray, knower: _Knower,
-    settings: ClusteringSettings, kept: set[tuple[int, ...]],
-) -> tuple[int, int, str] | None:  # fmt: skip
-    """The next segment to join with its nearest sibling, and why; None where all may stay."""
-    members = [list(np.flatnonzero(belongs == s)) for s in range(len(sizes))]
-
-    def sibling(segment: int) -> int:
-        costs = [
-            (cluster.ward_cost(centres, base_sizes, members[segment], members[other]), other)
-            for other in range(len(sizes))
-            if other != segment
-        ]
-        return min(costs)[1]
-
-    least = 0.8 * cluster.smallest(int(base_sizes.sum()), settings)
-    for segment in np.argsort(sizes, kind="stable"):
-        if sizes[segment] < least:
-            return int(segment), sibling(segment), "too small to act on"
-    for segment in np.argsort(agree, kind="stable"):
-        if agree[segment] < stability.WATCH and tuple(members[segment]) not in kept:
-            return int(segment), sibling(segment), "does not come back"
-    for segment in range(len(sizes)):
-        other = sibling(segment)
-        if knower.alike(centres, belongs, segment, other):
-            return segment, other, "too alike to treat differently"
-    return None
-
-
-def _renumbered(belongs: np.ndarray) -> np.ndarray:
-    return np.unique(belongs, return_inverse=True)[1]
 
 
 def _frame(X: Any) -> pd.DataFrame:

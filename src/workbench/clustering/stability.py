@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,40 +36,56 @@ def refit(matrix: np.ndarray, settings: ClusteringSettings, seed: int, refits: i
     return made
 
 
-def agreement(
-    matrix: np.ndarray, labels: np.ndarray, refits: list[Refit], k: int, merged: np.ndarray | None = None
-) -> np.ndarray:
-    """-> (refits, segments) Jaccard of each segment with its best match in each refit cut into k groups (Hennig 2007, subsetting).
+class Overlap(NamedTuple):
+    """counts: (groups, groups of a refit) customers in both; unions: (joins, groups of the refit) which groups each join of its tree holds."""
 
-    labels: one segment per customer. merged: whether a segment was put together from several of k; its match may be put
-    together too, along the refit's own tree. A refit that finds fewer than k groups to choose from matches nothing.
-    """
-    found = np.zeros((len(refits), labels.max() + 1))
-    for place, again in enumerate(refits):
+    counts: np.ndarray
+    unions: np.ndarray
+
+
+def overlaps(matrix: np.ndarray, labels: np.ndarray, refits: list[Refit], k: int) -> list[Overlap | None]:
+    """How the groups of a labelling lie in each refit cut into k groups; None for a refit that finds fewer to choose from."""
+    found = []
+    for again in refits:
         if len(again.pool.centres) < k:
+            found.append(None)
             continue
-        chosen = matrix[again.rows]
-        centres, other, _ = cut_pool(chosen, again.pool, k)
-        mine = labels[again.rows]
-        found[place] = best_jaccard(mine, other, found.shape[1])
-        if merged is not None and merged.any():
-            joined = unions(ward_tree(centres, np.bincount(other, minlength=k)))
-            found[place, merged] = np.maximum(found[place], _union_jaccard(mine, other, found.shape[1], joined))[merged]
+        centres, other, _ = cut_pool(matrix[again.rows], again.pool, k)
+        joined = np.zeros((k - 1, k))
+        for place, union in enumerate(unions(ward_tree(centres, np.bincount(other, minlength=k)))):
+            joined[place, union] = 1
+        found.append(Overlap(_overlap(labels[again.rows], other, labels.max() + 1, k), joined))
     return found
+
+
+def agreement(found: list[Overlap | None], belongs: np.ndarray, merged: np.ndarray | None = None) -> np.ndarray:
+    """-> (refits, segments) Jaccard of each segment with its best match in each refit (Hennig 2007, subsetting).
+
+    belongs: segment per group of the labelling. merged: segments that were put together from several groups (by default as belongs says);
+    their match may be put together too, along the refit's own tree. A refit without enough groups matches nothing.
+    """
+    sizes = np.bincount(belongs)
+    merged = sizes > 1 if merged is None else merged
+    jaccard = np.zeros((len(found), len(sizes)))
+    for place, overlap in enumerate(found):
+        if overlap is None:
+            continue
+        counts = np.zeros((len(sizes), overlap.counts.shape[1]))
+        np.add.at(counts, belongs, overlap.counts)
+        jaccard[place] = _jaccard(counts).max(axis=1)
+        if merged.any():
+            joined = _jaccard(counts @ overlap.unions.T, counts.sum(axis=1)).max(axis=1)
+            jaccard[place, merged] = np.maximum(jaccard[place], joined)[merged]
+    return jaccard
 
 
 def best_jaccard(labels: np.ndarray, again: np.ndarray, k: int) -> np.ndarray:
     """Two labellings of the same customers -> per first label the highest Jaccard index with any second label."""
-    return _jaccard(_overlap(labels, again, k)).max(axis=1)
+    return _jaccard(_overlap(labels, again, k, again.max() + 1)).max(axis=1)
 
 
-def _union_jaccard(labels: np.ndarray, again: np.ndarray, k: int, joined: list[list[int]]) -> np.ndarray:
-    overlap = _overlap(labels, again, k)
-    return _jaccard(np.stack([overlap[:, union].sum(axis=1) for union in joined], axis=1), overlap.sum(axis=1)).max(axis=1)
-
-
-def _overlap(labels: np.ndarray, again: np.ndarray, k: int) -> np.ndarray:
-    overlap = np.zeros((k, again.max() + 1))
+def _overlap(labels: np.ndarray, again: np.ndarray, k: int, groups: int) -> np.ndarray:
+    overlap = np.zeros((k, groups))
     np.add.at(overlap, (labels, again), 1)
     return overlap
 

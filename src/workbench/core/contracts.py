@@ -222,7 +222,14 @@ CONTRACTS: dict[str, Contract] = {
     ),  # fmt: skip
     "counts": Contract(
         ("n_segments",),
-        {"n_segments": COUNT, "knowledge": SHARE, "survives": SHARE_OR_NOT, "surviving": SHARE_OR_NOT, "chosen": YES_NO},
+        {
+            "n_segments": COUNT,
+            "n_repaired": COUNT,
+            "knowledge": SHARE_OR_NOT,
+            "survives": SHARE_OR_NOT,
+            "surviving": SHARE_OR_NOT,
+            "chosen": YES_NO,
+        },
     ),
     "rules": Contract(
         ("segment_id",),
@@ -340,6 +347,11 @@ CONTRACTS: dict[str, Contract] = {
             "base": SHARE,
             "index": NUMBER,
         },
+        may_be_empty=True,
+    ),
+    "recommendations": Contract(
+        ("customer_id", "rank"),
+        {"customer_id": TEXT, "rank": COUNT, "product": TEXT, "kind_of": TEXT},
         may_be_empty=True,
     ),
     "product_hits": Contract(

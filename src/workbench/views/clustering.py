@@ -222,26 +222,29 @@ def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colo
 
 def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
     """Why so many segments: what more would know, how much of it would come back, and what was joined afterwards."""
-    chosen, finest = counts[counts.chosen].iloc[0], counts.iloc[-1]
+    chosen = counts[counts.chosen].iloc[0]
+    finest = counts.sort_values(["n_repaired", "surviving"]).iloc[-1]
     if len(counts) == 1:
-        first = f"**{chosen.n_segments:.0f} segments, as wanted:** they know {chosen.knowledge:.1%} of the earlier horizon's outcomes."
+        first = f"**{chosen.n_repaired:.0f} segments**, the only number that was tried: none was chosen by what it knows."
     elif not knows:
         first = "**Nothing shows that any number of segments knows the future better than chance does;** none can pass."
     else:
         first = (
-            f"**{chosen.n_segments:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and {chosen.survives:.0%} of a segment "
-            f"comes back in refits. {finest.n_segments:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a segment would come back."
+            f"**{chosen.n_repaired:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and {chosen.survives:.0%} of a segment "
+            "comes back in refits."
         )
+        if finest.n_repaired > chosen.n_repaired:
+            first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a segment would come back."
     causes = repairs.why.value_counts()
     joined = _listed(
         [f"{count} because it {why}" if why == "does not come back" else f"{count} as {why}" for why, count in causes.items()]
     )
-    after = f" Joined with the nearest sibling afterwards: {joined}." if len(repairs) else " None had to be joined afterwards."
+    after = f" Of {chosen.n_segments:.0f} dense groups, joined with the nearest sibling: {joined}." if len(repairs) else ""
     return first + after + " To force a number, set `min_segments` and `max_segments` to it."
 
 
 def chart_counts(counts: pd.DataFrame) -> Axes:
-    """Per number of segments what they know, how much of a segment comes back, and the product that decides."""
+    """Per number of dense groups what the segments made of them know, how much of one comes back, and the product that decides."""
     import matplotlib.pyplot as plt
 
     _, axes = plt.subplots(figsize=(8, 3.6))
@@ -255,10 +258,10 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
     chosen = counts[counts.chosen].iloc[0]
     axes.axvline(chosen.n_segments, color=INK, linestyle=":", linewidth=1)
     axes.set(
-        xlabel="number of segments",
+        xlabel="number of dense groups, before the repair",
         ylabel="",
         ylim=(0, 1.08),
-        title=f"{chosen.n_segments:.0f}: the most segments whose knowledge survives as well as the best",
+        title=f"{chosen.n_repaired:.0f}: the most segments whose knowledge survives as well as the best",
     )
     axes.legend(frameon=False, loc="lower left", fontsize=9)
     return axes

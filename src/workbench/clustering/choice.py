@@ -1,0 +1,189 @@
+"""How many segments: a pool cut into every number, each cut repaired, and the number whose knowledge survives best."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from workbench.clustering import cluster, stability
+from workbench.clustering.representation import Space
+from workbench.core.config import ClusteringSettings
+from workbench.core.stats import adjusted_r2, standardized_difference
+
+SHUFFLES, SURE = 50, 4.0  # knowledge counts from four standard deviations above that of shuffled outcomes
+ALIKE = 0.05  # two segments of which no outcome differs at this level (Bonferroni over outcomes) are one
+SMALL, UNSTEADY, SAME = "too small to act on", "does not come back", "too alike to treat differently"
+COLUMNS = ["n_segments", "n_repaired", "knowledge", "survives", "surviving"]
+
+
+class Knower:
+    """What segments know of outcomes: on the earlier window by models that never saw the customer, else of the space itself."""
+
+    def __init__(self, space: Space, matrix: np.ndarray, earlier: pd.DataFrame | None, outcomes: pd.DataFrame | None):
+        self._space, self._matrix, self._window = space, matrix, earlier
+        self.has_history = bool(space.models_)
+        self._outcomes = outcomes[list(space.models_)] if self.has_history else None
+
+    @functools.cached_property
+    def _coordinates(self) -> np.ndarray:
+        if not self.has_history:
+            return self._matrix
+        return self._space.crossed_coordinates(self._window, self._outcomes, self._window)[0]
+
+    @functools.cached_property
+    def _values(self) -> np.ndarray:
+        return self._outcomes.to_numpy(float) if self.has_history else self._matrix
+
+    def place(self, centres: np.ndarray) -> np.ndarray:
+        """Centres -> the nearest one of each customer of the earlier window (without a history: of today)."""
+        return cluster.nearest(self._coordinates, centres)[0]
+
+    def knowledge(self, labels: np.ndarray) -> float:
+        """Labels of those customers -> mean adjusted R² of the outcomes; without a history of the space's coordinates."""
+        return float(np.nanmean([adjusted_r2(column, labels) for column in self._values.T]))
+
+    def beyond_chance(self, labels: np.ndarray, seed: int) -> bool:
+        """Whether labels know more of the outcomes than of outcomes dealt to other customers; False without a history."""
+        if not self.has_history:
+            return False
+        generator = np.random.default_rng(seed)
+
+        def known(dealt: np.ndarray) -> float:
+            return float(np.nanmean([adjusted_r2(column, labels) for column in dealt.T]))
+
+        chance = [known(generator.permutation(self._values)) for _ in range(SHUFFLES)]
+        return known(self._values) > np.mean(chance) + SURE * np.std(chance)
+
+    def alike(self, one: np.ndarray, other: np.ndarray) -> bool:
+        """Whether no outcome (or coordinate) differs between two sets of those customers (flags), by Welch's test."""
+        a, b = self._values[one], self._values[other]
+        if min(len(a), len(b)) < 3:
+            return False
+        p = np.array([standardized_difference(x, y)[3] for x, y in zip(a.T, b.T, strict=True)])
+        return bool(p.min() * len(p) >= ALIKE)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A pool cut into k groups, and the segments that they were joined to.
+
+    centres: (k, dimensions); sizes: customers per group; groups: group per pooled centre; belongs: segment per group; agreement:
+    (refits, segments) Jaccard; knowledge: see `Knower`; repairs: what was joined and why.
+    """
+
+    centres: np.ndarray
+    sizes: np.ndarray
+    groups: np.ndarray
+    belongs: np.ndarray
+    agreement: np.ndarray
+    knowledge: float
+    repairs: pd.DataFrame
+
+    @property
+    def n_segments(self) -> int:
+        """How many segments are left."""
+        return int(self.belongs.max()) + 1
+
+    @property
+    def surviving(self) -> np.ndarray:
+        """-> (refits,) knowledge x mean Jaccard."""
+        return self.knowledge * self.agreement.mean(axis=1)
+
+
+def cut_and_repair(
+    matrix: np.ndarray, pool: cluster.Pool, k: int, trials: list[stability.Refit], knower: Knower, settings: ClusteringSettings
+) -> Cut | None:
+    """A pool cut into k groups; those that do not come back, are too small or too alike joined with their nearest sibling.
+
+    None where a group is nobody's nearest. Without trials nothing is joined, and neither survival nor knowledge is computed.
+    """
+    centres, labels, groups = cluster.cut_pool(matrix, pool, k)
+    sizes = np.bincount(labels, minlength=k)
+    if not sizes.all():
+        return None
+    if not trials:  # one wanted number is not chosen by what it knows
+        nothing = np.full((2, k), np.nan)
+        return Cut(centres, sizes, groups, np.arange(k), nothing, np.nan, _told([]))
+    placed, found = knower.place(centres), stability.overlaps(matrix, labels, trials, k)
+    belongs, told = _joined(centres, sizes, placed, found, knower, settings)
+    agreement = stability.agreement(found, belongs)
+    return Cut(centres, sizes, groups, belongs, agreement, max(0.0, knower.knowledge(belongs[placed])), _told(told))
+
+
+def choose(cuts: dict[int, Cut]) -> pd.DataFrame:
+    """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard), surviving (their product),
+    surviving_error, chosen; a row per number of groups, all figures after the repair.
+
+    Chosen is the most segments whose surviving knowledge is within one standard error (over refits, paired) of the best: among
+    equals the finer one tells more. Knowledge is that of the earlier window; nothing after as_of is read.
+    """  # fmt: skip
+    rows = [(k, c.n_segments, c.knowledge, c.agreement.mean(), c.surviving.mean()) for k, c in cuts.items()]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    if len(table) < 2:
+        return table.assign(surviving_error=np.nan, chosen=True)
+    surviving = np.stack([c.surviving for c in cuts.values()])
+    short = surviving[table.surviving.argmax()] - surviving
+    table["surviving_error"] = short.std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
+    within = (short.mean(axis=1) <= table.surviving_error) & (table.knowledge > 0)
+    best = table[within].sort_values(["n_repaired", "surviving"]).index[-1] if within.any() else table.n_segments.idxmin()
+    return table.assign(chosen=table.index == best)
+
+
+def _joined(
+    centres: np.ndarray, sizes: np.ndarray, placed: np.ndarray, found: list[stability.Overlap | None], knower: Knower,
+    settings: ClusteringSettings,
+) -> tuple[np.ndarray, list[dict]]:  # fmt: skip
+    """-> segment per group, and what was joined and why; never fewer than `min_segments`."""
+    belongs, told = np.arange(len(centres)), []
+    kept: set[tuple[int, ...]] = set()  # groups that come back no better when joined
+    different: set[frozenset[tuple[int, ...]]] = set()
+    while belongs.max() + 1 > settings.min_segments:
+        agree = stability.agreement(found, belongs).mean(axis=0)
+        weak = _weakest(centres, sizes, belongs, agree, placed, knower, settings, kept, different)
+        if weak is None:
+            break
+        segment, sibling, why = weak
+        joined = np.unique(np.where(belongs == segment, sibling, belongs), return_inverse=True)[1]
+        union = joined[np.flatnonzero(belongs == segment)[0]]
+        again = stability.agreement(found, joined).mean(axis=0)
+        if why == UNSTEADY and again[union] <= agree[segment]:
+            kept.add(tuple(np.flatnonzero(belongs == segment)))
+            continue
+        customers = int(sizes[belongs == segment].sum())
+        told.append({"why": why, "customers": customers, "before": float(agree[segment]), "after": float(again[union])})
+        belongs = joined
+    return belongs, told
+
+
+def _weakest(
+    centres: np.ndarray, sizes: np.ndarray, belongs: np.ndarray, agree: np.ndarray, placed: np.ndarray, knower: Knower,
+    settings: ClusteringSettings, kept: set[tuple[int, ...]], different: set[frozenset[tuple[int, ...]]],
+) -> tuple[int, int, str] | None:  # fmt: skip
+    """The next segment to join with its nearest sibling, and why; None where all may stay."""
+    count = len(agree)
+    weights = np.bincount(belongs, sizes)
+    sibling = cluster.ward_costs(cluster.middles(centres, sizes, belongs), weights).argmin(axis=1)
+    members = [tuple(np.flatnonzero(belongs == s)) for s in range(count)]
+    least = 0.8 * cluster.smallest(int(sizes.sum()), settings)
+    for segment in np.argsort(weights, kind="stable"):
+        if weights[segment] < least:
+            return int(segment), int(sibling[segment]), SMALL
+    for segment in np.argsort(agree, kind="stable"):
+        if agree[segment] < stability.WATCH and members[segment] not in kept:
+            return int(segment), int(sibling[segment]), UNSTEADY
+    now = belongs[placed]
+    for segment in range(count):
+        other = int(sibling[segment])
+        pair = frozenset((members[segment], members[other]))
+        if pair not in different:
+            if knower.alike(now == segment, now == other):
+                return segment, other, SAME
+            different.add(pair)
+    return None
+
+
+def _told(rows: list[dict]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["why", "customers", "before", "after"])

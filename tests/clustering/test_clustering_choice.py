@@ -1,0 +1,102 @@
+"""The number of segments is the one that was still best after the repair, and the repair joins what the tree says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.cluster.hierarchy import linkage
+from simulator import planted_company
+
+from workbench.clustering import choice, cluster, stability
+from workbench.clustering.segmenter import Segmenter
+from workbench.core.contracts import check_frame
+
+
+def cut(segments, knowledge, agreement, groups=None):
+    """A cut of which only the figures matter."""
+    belongs = np.arange(groups or segments) % segments
+    agree = np.repeat(np.asarray(agreement, float)[:, None], segments, axis=1)
+    return choice.Cut(np.zeros((len(belongs), 1)), np.ones(len(belongs)), belongs, belongs, agree, knowledge, pd.DataFrame())
+
+
+def test_figures_that_choose_are_those_after_the_repair():
+    """Three groups more know most before the repair; what they are joined to knows less than the plain ten."""
+    table = choice.choose({10: cut(10, 0.28, [0.75, 0.74, 0.76]), 13: cut(10, 0.20, [0.7, 0.71, 0.69], groups=13)})
+    assert table.n_segments[table.chosen].to_list() == [10]
+    assert table.n_repaired.to_list() == [10, 10]
+    assert table.surviving.to_list() == pytest.approx([0.28 * 0.75, 0.20 * 0.70])
+
+
+def test_among_equals_the_finer_one_is_taken_and_chance_is_judged_in_pairs():
+    steady, finer = [0.80, 0.70, 0.75], [0.79, 0.71, 0.74]
+    table = choice.choose({10: cut(10, 0.3, steady), 12: cut(12, 0.3, finer), 15: cut(15, 0.3, [0.6, 0.5, 0.55])})
+    assert table.n_segments[table.chosen].to_list() == [12]
+    worse = [value - 0.02 for value in steady]  # a little worse in every refit is no chance
+    table = choice.choose({10: cut(10, 0.3, steady), 12: cut(12, 0.3, worse)})
+    assert table.n_segments[table.chosen].to_list() == [10]
+
+
+def test_of_two_cuts_that_end_in_as_many_segments_the_better_one_is_taken():
+    table = choice.choose({16: cut(15, 0.25, [0.70, 0.74], groups=16), 17: cut(15, 0.25, [0.71, 0.735], groups=17)})
+    assert table.n_segments[table.chosen].to_list() == [17]
+
+
+def test_where_nothing_is_known_the_fewest_segments_are_taken():
+    table = choice.choose({10: cut(10, 0.0, [0.7, 0.7]), 11: cut(11, 0.0, [0.8, 0.8])})
+    assert table.n_segments[table.chosen].to_list() == [10]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    company = planted_company(12, 60, 0)
+    part = company.slices["full"]
+    return Segmenter().fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes, relevance=company.relevance)
+
+
+def test_the_table_speaks_of_the_segments_that_are_published(fitted):
+    check_frame("counts", fitted.counts_)
+    chosen = fitted.counts_[fitted.counts_.chosen].iloc[0]
+    assert chosen.n_repaired == fitted.n_segments_
+    assert chosen.n_segments - chosen.n_repaired == len(fitted.repairs_)
+    labels = fitted.centre_segment_[fitted._knower.place(fitted.centres_)]
+    assert chosen.knowledge == pytest.approx(fitted._knower.knowledge(labels))
+
+
+def test_what_is_too_small_or_alike_is_joined_with_what_lies_nearest():
+    """Four groups on a line: a handful at 0.1 beside many at 0, and two at 5 and 9 that come back."""
+    generator = np.random.default_rng(3)
+    places, sizes = np.array([0.0, 0.1, 5.0, 9.0]), [400, 3, 300, 297]
+    matrix = np.repeat(places, sizes)[:, None] + 0.001 * generator.normal(size=(1000, 1))
+    pool = cluster.Pool(places[:, None], np.array(sizes) / 1000, np.ones(4), ())
+    trials = [stability.Refit(np.arange(1000), pool)] * 2
+    knower = choice.Knower(_NoHistory(), matrix, None, None)
+    wanted = Segmenter(min_segments=2, max_segments=4, min_size_share=0.02)._settings()
+    found = choice.cut_and_repair(matrix, pool, 4, trials, knower, wanted)
+    assert found.repairs.why.to_list() == [choice.SMALL]
+    assert found.repairs.customers.to_list() == [3]
+    at = {place: found.belongs[np.abs(found.centres[:, 0] - place).argmin()] for place in (0.0, 0.1, 5.0, 9.0)}
+    assert at[0.0] == at[0.1] != at[5.0] != at[9.0]
+    assert found.agreement == pytest.approx(np.ones((2, 3)))
+
+
+class _NoHistory:
+    models_ = {}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32), st.integers(2, 12))
+def test_the_tree_of_equal_sizes_is_wards(seed, k):
+    centres = np.random.default_rng(seed).normal(size=(k, 3))
+    ours = cluster.ward_tree(centres, np.ones(k))
+    theirs = linkage(centres, "ward")
+    assert ours[:, 3] == pytest.approx(theirs[:, 3])
+    assert np.sort(ours[:, :2], axis=1) == pytest.approx(np.sort(theirs[:, :2], axis=1))
+    assert ours[:, 2] == pytest.approx(theirs[:, 2] / np.sqrt(2 * k))  # scipy's height is the root of twice what a join adds
+
+
+def test_ward_weighs_by_size_by_hand():
+    costs = cluster.ward_costs(np.array([[0.0], [2.0], [5.0]]), np.array([1, 3, 6]))
+    assert costs[0, 1] == pytest.approx(1 * 3 / 4 * 4)
+    assert costs[1, 2] == pytest.approx(3 * 6 / 9 * 9)
+    assert np.isinf(np.diag(costs)).all()
