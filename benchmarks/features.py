@@ -28,7 +28,7 @@ COUNTED = ("page_view", "search", "email_open", "email_click", "app_open")
 PARTS = {"morning": (5, 11), "midday": (11, 15), "afternoon": (15, 19), "evening": (19, 29)}
 # Four lines per order; a third of the events are no orders. Sorted by customer, as ingest leaves them.
 EVENTS = """
-    SELECT 'c_' || lpad(to_hex(hash(i // 10 + 7)), 16, '0') AS customer_id,
+    SELECT 'c_' || lpad(to_hex(hash(i // {each} + 7)), 16, '0') AS customer_id,
         make_timestamptz(1704085200000000 + 60000000 * (hash(i // 4) % 400000)::BIGINT) AS occurred_at, 'pos' AS source,
         CASE WHEN kind < 8 THEN 'store' ELSE 'web' END AS channel,
         CASE WHEN kind < 8 THEN 'order' WHEN kind = 8 THEN 'email_delivered' ELSE {kinds}[1 + (hash(i + 5) % 5)::BIGINT] END AS event_type,
@@ -43,12 +43,12 @@ EVENTS = """
 """
 
 
-def write_events(path: Path, rows: int) -> None:
-    """Events of rows / 10 customers, sorted by customer and moment."""
+def write_events(path: Path, rows: int, customers: int) -> None:
+    """Events in equal number for each of the customers, sorted by customer and moment."""
     con = duckdb.connect(config={"threads": 2, "memory_limit": "4GB", "temp_directory": str(path.parent / "spill")})
     con.execute("SET TimeZone='UTC'")
     con.execute(
-        f"COPY (FROM ({EVENTS.format(kinds=list(COUNTED), first=0, last=rows)}) ORDER BY customer_id, occurred_at) TO '{path}'"
+        f"COPY (FROM ({EVENTS.format(kinds=list(COUNTED), each=max(rows // customers, 1), first=0, last=rows)}) ORDER BY customer_id, occurred_at) TO '{path}'"
     )
 
 
@@ -231,12 +231,13 @@ def main() -> None:
     """Print the ratios; the three ways must give the same features."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--customers", type=int, help="by default a tenth of the rows")
     parser.add_argument("--memory", default="4GB", help="memory limit of the engine")
     parser.add_argument("--alone", action="store_true", help="only ours, to see its peak memory")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "events.parquet"
-        write_events(path, options.rows)
+        write_events(path, options.rows, options.customers or options.rows // 10)
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         (found, plan), cpu, wall = measured(lambda: ours(path, options.memory))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

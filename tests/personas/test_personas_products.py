@@ -9,7 +9,8 @@ import pytest
 from workbench.core import engine
 from workbench.core.config import Config
 from workbench.core.contracts import check_frame
-from workbench.personas.next_products import judge_products, next_products, product_level, purchases, rank_products
+from workbench.personas import personal
+from workbench.personas.next_products import next_products, product_level, purchases, rank_products
 
 CONFIG = Config(as_of="2024-01-01", sources={"till": {"kind": "pos", "path": "x.csv", "record_id": "card"}}, company={"timezone": "UTC"})  # fmt: skip
 BEFORE, AFTER = pd.Timestamp("2023-11-01", tz="UTC"), pd.Timestamp("2024-02-01", tz="UTC")
@@ -34,8 +35,14 @@ def orders(taste: float, seed=3) -> ibis.Table:
 
 def told(events):
     bought = purchases(events, labels(), CONFIG)
-    ranked = rank_products(bought, labels())
-    return bought, ranked, judge_products(bought, ranked, labels(), 0.95)
+    found = personal.baskets(bought, labels(), {})
+    return bought, rank_products(bought, labels()), personal.judge(found, personal.recommend(found), 0.95)
+
+
+def offered(events, words=None):
+    """-> customer_id, rank, product, kind_of as recommended."""
+    found = personal.baskets(purchases(events, labels(), CONFIG), labels(), words or {})
+    return personal.pick_table(found, personal.recommend(found))
 
 
 def test_recommendations_beat_popularity_where_tastes_differ():
@@ -65,6 +72,7 @@ def test_nothing_after_as_of_is_learned_from():
     past = events.filter(events.occurred_at < BEFORE + pd.Timedelta(days=1))
     whole, cut = told(events), told(past)
     pd.testing.assert_frame_equal(whole[1], cut[1])
+    pd.testing.assert_frame_equal(offered(events), offered(past))
     assert cut[2].empty
     check_frame("product_hits", cut[2])
 
@@ -76,6 +84,42 @@ def test_what_was_bought_already_is_no_hit():
     judged = told(events.union(again))[2]
     assert judged.hit_rate.eq(0).all()
     assert judged.popularity.eq(0).all()
+
+
+def test_each_customer_is_offered_five_new_products():
+    events = orders(12.0)
+    picks = offered(events, {"TEA": "teas"})
+    check_frame("recommendations", picks)
+    assert picks.groupby("customer_id").size().eq(5).all()
+    had = engine.fetch(events.filter(events.occurred_at == BEFORE).select("customer_id", product="item").distinct())
+    assert picks.merge(had, on=["customer_id", "product"]).empty
+    assert set(picks.kind_of) == {"teas", "coffee"}
+    mine = picks.assign(segment=picks.customer_id.map(labels()), tea=picks.kind_of == "teas").groupby("segment").tea.mean()
+    assert mine[0] > 0.8 > 0.2 > mine[1]
+
+
+def few(rows) -> ibis.Table:
+    frame = pd.DataFrame(rows, columns=["customer_id", "occurred_at", "item"]).assign(event_type="order")
+    return engine.as_table(engine.connect(CONFIG.engine), pa.Table.from_pandas(frame, preserve_index=False), "few")
+
+
+def test_what_goes_with_the_own_purchases_comes_before_what_sells_best():
+    """All bought bread; who bought a tent also bought a stove. One tent owner of the segment lacks both: the stove comes first."""
+    people = labels().index
+    rows = [(c, BEFORE, "bread") for c in people[1:]] + [(c, BEFORE, "milk") for c in people[40:120]]
+    rows += [(c, BEFORE, item) for c in people[20:40] for item in ("tent", "stove")] + [(people[0], BEFORE, "tent")]
+    picks = offered(few(rows))
+    assert picks[picks.customer_id == people[0]]["product"].to_list()[0] == "stove"
+    assert picks[picks.customer_id == people[45]]["product"].to_list()[0] != "bread"
+
+
+def test_a_late_purchase_counts_more_than_an_early_one():
+    """Two products of equally many buyers, with nothing else to go by: the one that was bought lately."""
+    early, people = BEFORE - pd.Timedelta(days=100), labels().index
+    rows = [(c, early, "winter tea") for c in people[:30]] + [(c, BEFORE, "summer tea") for c in people[30:60]]
+    rows += [(people[70], BEFORE, "mug")]
+    picks = offered(few(rows))
+    assert picks[picks.customer_id == people[75]]["product"].to_list()[:2] == ["summer tea", "winter tea"]
 
 
 @pytest.mark.parametrize("missing, level", [([], "item"), (["item"], "subcategory")])
