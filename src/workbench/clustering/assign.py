@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.clustering import baselines, lineage
+from workbench.clustering import baselines, lineage, movement
 from workbench.clustering.embed import embed
 from workbench.clustering.scoreboard import MEAN, OURS, RFM, Slice
 from workbench.clustering.segmenter import MIN_CUSTOMERS, Segmenter
@@ -115,33 +115,33 @@ def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[
     return lineage.match_segments(segments, before["segments"], centre_table(segmenter), before["centres"])
 
 
-Moves = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]
-
-
-def read_moves(segmenter: Segmenter, slices: Mapping[str, Slice], halves: Mapping[str, Segmenter]) -> Moves | None:
-    """Segments one horizon ago and today, and the placebo pair (see `lineage.observe_moves`)."""
+def read_moves(
+    run: Any, segmenter: Segmenter, slices: Mapping[str, Slice], halves: Mapping[str, Segmenter]
+) -> movement.Moves | None:
+    """Segments one horizon ago, today and one horizon later, and the placebo pair (see `movement.observe_moves`)."""
     full, parts = slices["full"], {half: slices[half].today for half in halves}
-    return lineage.observe_moves(segmenter, full.earlier, full.earlier_outcomes, full.today, halves, parts)
+    later = run.read("later_features").set_index("customer_id")[list(full.today)] if run.has("later_features") else None
+    return movement.observe_moves(segmenter, full.earlier, full.earlier_outcomes, full.today, halves, parts, later)
 
 
-def migration_of(moves: Moves | None) -> pd.DataFrame:
+def migration_of(moves: movement.Moves | None) -> pd.DataFrame:
     """-> migration; no rows where movement cannot be told from chance."""
     nobody = np.zeros(1, int)
-    return lineage.migration_table(*moves) if moves else lineage.migration_table(nobody, nobody, (nobody, nobody))[:0]
+    return movement.migration_table(moves or movement.Moves(nobody, nobody, (nobody, nobody)))[: None if moves else 0]
 
 
-def share_moved(moves: Moves | None) -> float:
+def share_moved(moves: movement.Moves | None) -> float:
     """Share of the compared customers that stand in another segment than one horizon ago."""
-    return float((moves[0] != moves[1]).mean()) if moves else np.nan
+    return float((moves.before != moves.now).mean()) if moves else np.nan
 
 
-def forecast_table(segmenter: Segmenter, migration: pd.DataFrame) -> pd.DataFrame:
-    """-> segment_id, customers, expected, change: sizes one horizon from now if moves beyond chance go on."""
+def forecast_of(segmenter: Segmenter, moves: movement.Moves | None) -> pd.DataFrame:
+    """-> sizes one horizon from now if moves beyond chance go on (see `movement.forecast`); no rows where movement cannot be told."""
     sizes = np.bincount(segmenter.labels_, minlength=segmenter.n_segments_)
-    expected = lineage.forecast_sizes(migration, sizes.astype(float))
-    return pd.DataFrame(
-        {"segment_id": np.arange(len(sizes)), "customers": sizes, "expected": expected, "change": expected / sizes - 1}
-    )
+    if moves is None:
+        nobody = np.zeros(1, int)
+        return movement.forecast(movement.Moves(nobody, nobody, (nobody, nobody)), sizes[:1], segmenter.seed)[:0]
+    return movement.forecast(moves, sizes, segmenter.seed)
 
 
 def check_trust(certificate: pd.DataFrame, counts: pd.DataFrame) -> None:

@@ -1,16 +1,13 @@
-"""Segments over time: which of an earlier run's segments lives on in which, what state each is in, and who moved beyond chance."""
+"""Segments from run to run: which of an earlier run's segments lives on in which, and what state each is in."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
-
-from workbench.clustering.segmenter import Segmenter
 
 NOBODY = -1
 HALF = 0.5
@@ -155,91 +152,3 @@ def build_registry(
         .astype({c: "str" for c in columns if c != "segment_id"})
         .sort_values("key", ignore_index=True)
     )
-
-
-# -- who moved ---------------------------------------------------------------------------------------------------------------
-
-
-def placebo_pair(matrix: np.ndarray, halves_difference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates and, per customer, coordinates from odd less those from even weeks -> two places that chance alone could have shown.
-
-    Half of the weeks has twice the variance of all, so the difference of two halves has four times, and that of two full windows twice
-    the variance of one: halves_difference / (2 √2) to either side gives two places that differ as two full windows of an unchanged
-    customer do.
-    """
-    step = halves_difference / (2 * np.sqrt(2))
-    return matrix + step, matrix - step
-
-
-def observe_moves(
-    segmenter: Segmenter, earlier: pd.DataFrame, outcomes: pd.DataFrame, today: pd.DataFrame, halves: Mapping[str, Segmenter],
-    parts: Mapping[str, pd.DataFrame],
-) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]] | None:  # fmt: skip
-    """Segments one horizon ago and today of the customers known at both times, and of their two placebo places.
-
-    Both are placed in today's segments by the same models, which never saw them. halves: segmenters of odd and even weeks; parts:
-    those weeks' features today. None where they are not there to tell chance from movement.
-    """
-    if set(halves) != {"odd", "even"}:
-        return None
-    known = earlier.index.intersection(today.index)
-    for half in parts.values():
-        known = known.intersection(half.index)
-    before, now = segmenter.space_.crossed_coordinates(
-        earlier.loc[known], outcomes.loc[known], earlier.loc[known], today.loc[known]
-    )
-    names = [str(name) for name in segmenter.get_feature_names_out()]
-    odd, even = (
-        pd.DataFrame(halves[h].transform(parts[h].loc[known]), columns=[str(n) for n in halves[h].get_feature_names_out()])
-        for h in ("odd", "even")
-    )
-    difference = (odd.reindex(columns=names) - even.reindex(columns=names)).fillna(0.0)
-    placebo = placebo_pair(now, (difference - difference.mean()).to_numpy())
-    labels = [segmenter.place_coordinates(matrix)[0] for matrix in (before, now, *placebo)]
-    return labels[0], labels[1], (labels[2], labels[3])
-
-
-def migration_table(before: np.ndarray, now: np.ndarray, placebo: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
-    """Segments of the same customers before and now, and of their two placebo places -> migration: a row per from x to that occurs.
-
-    share: of all compared customers; placebo_share: what chance alone moves, both directions averaged; net_share: the difference.
-    """
-    k = int(max(before.max(), now.max(), *(p.max() for p in placebo))) + 1
-    moved = _crossed(before, now, k) / len(now)
-    chance = (_crossed(*placebo, k) + _crossed(*placebo[::-1], k)) / (2 * len(now))
-    rows, columns = np.nonzero((moved > 0) | (chance > 0))
-    return pd.DataFrame(
-        {
-            "from_segment": rows, "to_segment": columns, "customers": (moved[rows, columns] * len(now)).round().astype(int),
-            "share": moved[rows, columns], "placebo_share": chance[rows, columns], "net_share": (moved - chance)[rows, columns],
-        }
-    )  # fmt: skip
-
-
-def net_movement(before: np.ndarray, now: np.ndarray, placebo: tuple[np.ndarray, np.ndarray]) -> tuple[float, float, float]:
-    """-> share of customers that moved beyond chance, and its 95 % interval (paired over customers)."""
-    beyond = (before != now).astype(float) - (placebo[0] != placebo[1])
-    half = 1.96 * beyond.std(ddof=1) / np.sqrt(len(beyond))
-    return float(beyond.mean()), float(beyond.mean() - half), float(beyond.mean() + half)
-
-
-def forecast_sizes(migration: pd.DataFrame, sizes: np.ndarray, horizons: int = 1) -> np.ndarray:
-    """Segment sizes after some horizons if moves beyond chance go on as before (a Markov chain; Kemeny & Snell 1960).
-
-    Only net moves count; moves that chance alone explains are no trend.
-    """
-    k = len(sizes)
-    rates = np.zeros((k, k))
-    away = migration[(migration.from_segment != migration.to_segment) & (migration.net_share > 0)]
-    totals = migration.groupby("from_segment").share.sum()
-    for row in away.itertuples():
-        rates[row.from_segment, row.to_segment] = min(1.0, row.net_share / max(totals[row.from_segment], 1e-12))
-    rates /= np.maximum(rates.sum(axis=1, keepdims=True), 1.0)
-    np.fill_diagonal(rates, 1 - rates.sum(axis=1))
-    return sizes @ np.linalg.matrix_power(rates, horizons)
-
-
-def _crossed(before: np.ndarray, now: np.ndarray, k: int) -> np.ndarray:
-    table = np.zeros((k, k))
-    np.add.at(table, (before, now), 1)
-    return table

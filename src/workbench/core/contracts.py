@@ -175,6 +175,7 @@ CONTRACTS: dict[str, Contract] = {
     ),
     "private/addresses": Contract((), {"customer_id": TEXT, "email": TEXT_OR_NOT, "phone": TEXT_OR_NOT}, may_be_empty=True),
     "outcomes": Contract(("customer_id",), {"customer_id": TEXT}),
+    "later_features": Contract(("customer_id",), {"customer_id": TEXT}, may_be_empty=True),
     "segments": Contract(
         ("customer_id",),
         {
@@ -535,6 +536,18 @@ CONTRACTS: dict[str, Contract] = {
         },
         may_be_empty=True,
     ),  # fmt: skip
+    "forecast": Contract(
+        ("segment_id",),
+        {
+            "segment_id": SEGMENT,
+            "customers": COUNT,
+            "expected": NUMBER,
+            "expected_low": NUMBER,
+            "expected_high": NUMBER,
+            "change": NUMBER,
+        },
+        may_be_empty=True,
+    ),
     "drift": Contract(
         ("feature",),
         {

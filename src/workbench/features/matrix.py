@@ -274,6 +274,12 @@ def outcomes_if_reached(known: Known, plan: Plan, customers: pd.Series) -> pd.Da
     return build_outcomes(known, plan, horizon, customers) if last is not None and last <= 7 else None
 
 
+def build_later(known: Known, plan: Plan, customers: pd.Series) -> pd.DataFrame:
+    """Features as of one horizon after as_of, of known customers: they judge a forecast, and nothing is learned from them."""
+    later = build_features(known, plan, plan.window.earlier(-plan.settings.horizon_days))
+    return later[later.customer_id.isin(customers)].reset_index(drop=True)
+
+
 def learning_windows(plan: Plan) -> dict[str, Window]:
     """The windows that learning, replication and the scorecard need.
 

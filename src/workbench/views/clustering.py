@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from workbench.clustering.movement import Backtest
+
 MEAN = "mean of outcomes"
 FUTURE = {
     "aov": "order value",
@@ -372,6 +374,20 @@ def say_movement(net: tuple[float, float, float] | None, observed: float) -> str
         f"**{net[0]:.1%} of the customers moved beyond chance** (95 % interval {net[1]:.1%} to {net[2]:.1%}); {observed:.0%} stand in another segment than "
         "one horizon ago, most of them because behaviour wobbles."
     )
+
+
+def say_backtest(tested: Backtest | None) -> str:
+    """Whether the forecast of segment sizes was nearer to what came than no change at all."""
+    if tested is None:
+        return "How good such a forecast is cannot be tested: the data do not reach one horizon beyond the as-of day."
+    figures = (
+        f"{tested.forecast:.1%} of {tested.customers:,} customers stood in other segments' places than the forecast said, {tested.no_change:.1%} than no change "
+        f"would have said ({100 * tested.difference:+.1f} points, 95 % interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f})."
+    )
+    if tested.high < 0:
+        return f"**The forecast was nearer than no change**, one horizon after the as-of day: {figures}"
+    worse = "**No change was the better forecast:**" if tested.low > 0 else "**The forecast was no better than no change:**"
+    return f"{worse} one horizon after the as-of day, {figures} Do not plan by it."
 
 
 def say_candidates(candidates: pd.DataFrame) -> str:

@@ -1,0 +1,166 @@
+"""Who moved between segments beyond chance, where that leads, and whether such a forecast was right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from workbench.clustering.segmenter import Segmenter
+
+RESAMPLES = 200  # of customers, for intervals
+
+
+class Moves(NamedTuple):
+    """Segments of the same customers one horizon ago and now, of their two placebo places, and one horizon later (None if unknown, -1 gone)."""
+
+    before: np.ndarray
+    now: np.ndarray
+    placebo: tuple[np.ndarray, np.ndarray]
+    later: np.ndarray | None = None
+
+    def of(self, rows: np.ndarray) -> Moves:
+        """The same of some of the customers, with repeats if asked for."""
+        later = None if self.later is None else self.later[rows]
+        return Moves(self.before[rows], self.now[rows], (self.placebo[0][rows], self.placebo[1][rows]), later)
+
+
+def placebo_pair(matrix: np.ndarray, halves_difference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates and, per customer, coordinates from odd less those from even weeks -> two places that chance alone could have shown.
+
+    Half of the weeks has twice the variance of all, so the difference of two halves has four times, and that of two full windows twice
+    the variance of one: halves_difference / (2 √2) to either side gives two places that differ as two full windows of an unchanged
+    customer do.
+    """
+    step = halves_difference / (2 * np.sqrt(2))
+    return matrix + step, matrix - step
+
+
+def observe_moves(
+    segmenter: Segmenter, earlier: pd.DataFrame, outcomes: pd.DataFrame, today: pd.DataFrame, halves: Mapping[str, Segmenter],
+    parts: Mapping[str, pd.DataFrame], later: pd.DataFrame | None = None,
+) -> Moves | None:  # fmt: skip
+    """Segments one horizon ago and today of the customers known at both times, of their two placebo places, and one horizon later.
+
+    All are placed in today's segments by the same models, which never saw them. halves: segmenters of odd and even weeks; parts:
+    those weeks' features today; later: features one horizon after as_of, which only judge a forecast. None where halves are not
+    there to tell chance from movement.
+    """
+    if set(halves) != {"odd", "even"}:
+        return None
+    known = earlier.index.intersection(today.index)
+    for half in parts.values():
+        known = known.intersection(half.index)
+    frames = [earlier.loc[known], today.loc[known], *([] if later is None else [later.reindex(known)])]
+    coordinates = segmenter.space_.crossed_coordinates(earlier.loc[known], outcomes.loc[known], *frames)
+    names = [str(name) for name in segmenter.get_feature_names_out()]
+    odd, even = (
+        pd.DataFrame(halves[h].transform(parts[h].loc[known]), columns=[str(n) for n in halves[h].get_feature_names_out()])
+        for h in ("odd", "even")
+    )
+    difference = (odd.reindex(columns=names) - even.reindex(columns=names)).fillna(0.0)
+    placebo = placebo_pair(coordinates[1], (difference - difference.mean()).to_numpy())
+    before, now, *after = (segmenter.place_coordinates(matrix)[0] for matrix in coordinates)
+    chance = tuple(segmenter.place_coordinates(matrix)[0] for matrix in placebo)
+    return Moves(before, now, chance, np.where(known.isin(later.index), after[0], -1) if after else None)
+
+
+def migration_table(moves: Moves) -> pd.DataFrame:
+    """-> migration: a row per from x to that occurs.
+
+    share: of all compared customers; placebo_share: what chance alone moves, both directions averaged; net_share: the difference.
+    """
+    before, now, placebo, _ = moves
+    k = int(max(before.max(), now.max(), *(p.max() for p in placebo))) + 1
+    moved = _crossed(before, now, k) / len(now)
+    chance = (_crossed(*placebo, k) + _crossed(*placebo[::-1], k)) / (2 * len(now))
+    rows, columns = np.nonzero((moved > 0) | (chance > 0))
+    return pd.DataFrame(
+        {
+            "from_segment": rows, "to_segment": columns, "customers": (moved[rows, columns] * len(now)).round().astype(int),
+            "share": moved[rows, columns], "placebo_share": chance[rows, columns], "net_share": (moved - chance)[rows, columns],
+        }
+    )  # fmt: skip
+
+
+def net_movement(moves: Moves) -> tuple[float, float, float]:
+    """-> share of customers that moved beyond chance, and its 95 % interval (paired over customers)."""
+    before, now, placebo, _ = moves
+    beyond = (before != now).astype(float) - (placebo[0] != placebo[1])
+    half = 1.96 * beyond.std(ddof=1) / np.sqrt(len(beyond))
+    return float(beyond.mean()), float(beyond.mean() - half), float(beyond.mean() + half)
+
+
+def forecast_sizes(migration: pd.DataFrame, sizes: np.ndarray, horizons: int = 1) -> np.ndarray:
+    """Segment sizes after some horizons if moves beyond chance go on as before (a Markov chain; Kemeny & Snell 1960).
+
+    Only net moves count; moves that chance alone explains are no trend.
+    """
+    k = len(sizes)
+    rates = np.zeros((k, k))
+    away = migration[(migration.from_segment != migration.to_segment) & (migration.net_share > 0)]
+    totals = migration.groupby("from_segment").share.sum()
+    for row in away.itertuples():
+        rates[row.from_segment, row.to_segment] = min(1.0, row.net_share / max(totals[row.from_segment], 1e-12))
+    rates /= np.maximum(rates.sum(axis=1, keepdims=True), 1.0)
+    np.fill_diagonal(rates, 1 - rates.sum(axis=1))
+    return sizes @ np.linalg.matrix_power(rates, horizons)
+
+
+def forecast(moves: Moves, sizes: np.ndarray, seed: int) -> pd.DataFrame:
+    """-> segment_id, customers, expected (see `forecast_sizes`), expected_low, expected_high (95 %, over resampled customers), change."""
+    sizes = sizes.astype(float)
+    drawn = [forecast_sizes(migration_table(some), sizes) for some in _resampled(moves, seed)]
+    expected, (low, high) = forecast_sizes(migration_table(moves), sizes), np.quantile(drawn, [0.025, 0.975], axis=0)
+    return pd.DataFrame(
+        {
+            "segment_id": np.arange(len(sizes)), "customers": sizes.astype(int), "expected": expected, "expected_low": low,
+            "expected_high": high, "change": expected / np.maximum(sizes, 1) - 1,
+        }
+    )  # fmt: skip
+
+
+class Backtest(NamedTuple):
+    """How far a forecast made on as_of and "no change" were from what came: share of customers in the wrong segments' sizes."""
+
+    customers: int
+    forecast: float
+    no_change: float
+    difference: float  # forecast less no_change, with its 95 % interval
+    low: float
+    high: float
+
+
+def backtest(moves: Moves, seed: int) -> Backtest | None:
+    """The forecast against the sizes one horizon after as_of, over the customers known at all three times; None where it is not reached.
+
+    The error is half the sum of the differences between shares (total variation distance): the share of customers that would
+    have to change segments for the forecast to be right. Nothing of the forecast is learned after as_of.
+    """
+    if moves.later is None or not (moves.later >= 0).any():
+        return None
+    k = int(max(part.max() for part in (moves.before, moves.now, *moves.placebo, moves.later))) + 1
+
+    def errors(some: Moves) -> tuple[float, float]:
+        there = some.of(np.flatnonzero(some.later >= 0))
+        now, came = (np.bincount(labels, minlength=k) / len(there.now) for labels in (there.now, there.later))
+        ahead = forecast_sizes(migration_table(some), now)
+        return float(np.abs(ahead - came).sum() / 2), float(np.abs(now - came).sum() / 2)
+
+    ours, still = errors(moves)
+    gains = [a - b for a, b in map(errors, _resampled(moves, seed))]
+    low, high = np.quantile(gains, [0.025, 0.975])
+    return Backtest(int((moves.later >= 0).sum()), ours, still, ours - still, float(low), float(high))
+
+
+def _resampled(moves: Moves, seed: int) -> list[Moves]:
+    generator, count = np.random.default_rng(seed), len(moves.now)
+    return [moves.of(generator.integers(0, count, count)) for _ in range(RESAMPLES)]
+
+
+def _crossed(before: np.ndarray, now: np.ndarray, k: int) -> np.ndarray:
+    table = np.zeros((k, k))
+    np.add.at(table, (before, now), 1)
+    return table

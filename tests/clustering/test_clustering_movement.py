@@ -1,0 +1,95 @@
+"""Movement is told apart from chance, and a forecast is worth what its backtest says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulator import planted_company
+
+from workbench.clustering import movement, scoreboard
+from workbench.clustering.movement import Moves
+from workbench.core.config import ClusteringSettings
+from workbench.core.contracts import check_frame
+
+SETTINGS = ClusteringSettings()
+
+
+def observed(seed, movers):
+    company = planted_company(12, 60, seed, movers=movers)
+    found = scoreboard.fit_slice(company.slices["full"], SETTINGS, company.relevance)
+    halves = scoreboard.fit_halves(company.slices, SETTINGS, company.relevance, found.n_segments_)
+    part, parts = company.slices["full"], {half: company.slices[half].today for half in ("odd", "even")}
+    return movement.observe_moves(found, part.earlier, part.earlier_outcomes, part.today, halves, parts, part.today.iloc[10:])
+
+
+@pytest.mark.slow
+def test_a_stationary_population_does_not_move_beyond_chance():
+    moves = observed(0, 0.0)
+    net, low, high = movement.net_movement(moves)
+    assert low <= 0 <= high, f"net movement {net:.3f} ({low:.3f} to {high:.3f})"
+    table = movement.migration_table(moves)
+    check_frame("migration", table)
+    assert table.share.sum() == pytest.approx(1)
+    assert table.placebo_share.sum() == pytest.approx(1)
+    sizes = np.bincount(moves.now)
+    assert np.abs(movement.forecast_sizes(table, sizes) - sizes).max() < 0.05 * sizes.sum()
+    # One horizon later is today here, but for ten customers who are gone.
+    assert (moves.later < 0).sum() == 10
+    assert (moves.later[moves.later >= 0] == moves.now[moves.later >= 0]).all()
+    assert movement.backtest(moves, 7).no_change < 0.01
+
+
+@pytest.mark.slow
+def test_ten_per_cent_planted_movers_are_found():
+    net, _, _ = movement.net_movement(observed(1, 0.1))
+    assert 0.08 <= net <= 0.12, net
+
+
+def test_forecast_by_hand():
+    table = pd.DataFrame(
+        {
+            "from_segment": [0, 0, 1],
+            "to_segment": [0, 1, 1],
+            "share": [0.4, 0.1, 0.5],
+            "placebo_share": [0.5, 0, 0.5],
+            "net_share": [-0.1, 0.1, 0],
+        }
+    )
+    # A fifth of segment 0 goes on to 1.
+    assert movement.forecast_sizes(table, np.array([50.0, 50.0])) == pytest.approx([40, 60])
+    assert movement.forecast_sizes(table, np.array([50.0, 50.0]), 2) == pytest.approx([32, 68])
+
+
+def drifting(count, rate, goes_on, seed=0):
+    """Two segments of equal size; a share `rate` of the first leaves it each horizon, in the last one only if it goes on."""
+    rng = np.random.default_rng(seed)
+    before = np.repeat([0, 1], count // 2)
+    now = np.where((before == 0) & (rng.random(count) < rate), 1, before)
+    later = np.where((now == 0) & (rng.random(count) < (rate if goes_on else 0)), 1, now)
+    return Moves(before, now, (now, now), later)
+
+
+def test_a_trend_that_goes_on_is_forecast_better_than_by_no_change():
+    moves = drifting(4000, 0.3, goes_on=True)
+    found = movement.backtest(moves, 7)
+    assert found.forecast < 0.03
+    assert found.no_change == pytest.approx(0.5 * 0.7 * 0.3, abs=0.02)
+    assert found.low < found.difference < found.high < 0
+    sizes = movement.forecast(moves, np.bincount(moves.now), 7)
+    check_frame("forecast", sizes)
+    assert sizes.expected[0] == pytest.approx(2000 * 0.7 * 0.7, rel=0.1)
+    assert (sizes.expected_low <= sizes.expected).all()
+    assert (sizes.expected <= sizes.expected_high).all()
+
+
+def test_a_trend_that_stopped_makes_no_change_the_better_forecast():
+    found = movement.backtest(drifting(4000, 0.3, goes_on=False), 7)
+    assert found.no_change == 0
+    assert 0 < found.low < found.difference < found.high
+
+
+def test_customers_who_are_gone_judge_nothing_and_without_a_later_day_nothing_is_judged():
+    moves = drifting(400, 0.3, goes_on=True)
+    gone = np.where(np.arange(400) % 2 == 0, -1, moves.later)
+    assert movement.backtest(moves._replace(later=gone), 7).customers == 200
+    assert movement.backtest(moves._replace(later=None), 7) is None
+    assert movement.backtest(moves._replace(later=np.full(400, -1)), 7) is None
