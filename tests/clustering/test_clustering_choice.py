@@ -11,6 +11,7 @@ from simulator import planted_company
 from workbench.clustering import choice, cluster, stability
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.contracts import check_frame
+from workbench.views import clustering as views
 
 
 def cut(segments, knowledge, agreement, groups=None):
@@ -100,3 +101,18 @@ def test_ward_weighs_by_size_by_hand():
     assert costs[0, 1] == pytest.approx(1 * 3 / 4 * 4)
     assert costs[1, 2] == pytest.approx(3 * 6 / 9 * 9)
     assert np.isinf(np.diag(costs)).all()
+
+
+def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_joined():
+    cuts = {13: cut(10, 0.28, [0.75, 0.74, 0.76], groups=13), 20: cut(16, 0.29, [0.5, 0.51, 0.49], groups=20)}
+    repairs = pd.DataFrame({"why": [choice.UNSTEADY, choice.UNSTEADY, choice.SMALL]})
+    told = views.say_counts(choice.choose(cuts), repairs, True)
+    assert told.startswith(
+        "**10 segments** know 28.0% of the earlier horizon's outcomes, and 75% of a segment comes back in refits."
+    )
+    assert "16 would know 29.0%, but only 50% of a segment would come back." in told
+    assert (
+        "Of 13 dense groups, joined with the nearest sibling: 2 because they do not come back and 1 as too small to act on."
+        in told
+    )
+    assert "Nothing shows" in views.say_counts(choice.choose(cuts), repairs, False)

@@ -9,6 +9,7 @@ from workbench.clustering import movement, scoreboard
 from workbench.clustering.movement import Moves
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
+from workbench.views.clustering import say_backtest
 
 SETTINGS = ClusteringSettings()
 
@@ -74,6 +75,7 @@ def test_a_trend_that_goes_on_is_forecast_better_than_by_no_change():
     assert found.forecast < 0.03
     assert found.no_change == pytest.approx(0.5 * 0.7 * 0.3, abs=0.02)
     assert found.low < found.difference < found.high < 0
+    assert say_backtest(found).startswith("**The forecast was better than to expect no change:**")
     sizes = movement.forecast(moves, np.bincount(moves.now), 7)
     check_frame("forecast", sizes)
     assert sizes.expected[0] == pytest.approx(2000 * 0.7 * 0.7, rel=0.1)
@@ -85,6 +87,8 @@ def test_a_trend_that_stopped_makes_no_change_the_better_forecast():
     found = movement.backtest(drifting(4000, 0.3, goes_on=False), 7)
     assert found.no_change == 0
     assert 0 < found.low < found.difference < found.high
+    assert "worse than to expect no change; do not plan by it" in say_backtest(found)
+    assert "cannot be tested" in say_backtest(None)
 
 
 def test_customers_who_are_gone_judge_nothing_and_without_a_later_day_nothing_is_judged():

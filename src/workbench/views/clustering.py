@@ -238,11 +238,15 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
         if finest.n_repaired > chosen.n_repaired:
             first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a segment would come back."
     causes = repairs.why.value_counts()
-    joined = _listed(
-        [f"{count} because it {why}" if why == "does not come back" else f"{count} as {why}" for why, count in causes.items()]
-    )
+    joined = _listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
     after = f" Of {chosen.n_segments:.0f} dense groups, joined with the nearest sibling: {joined}." if len(repairs) else ""
     return first + after + " To force a number, set `min_segments` and `max_segments` to it."
+
+
+def _reason(why: str, count: int) -> str:
+    if why.startswith("too"):
+        return f"as {why}"
+    return f"because {'it does' if count == 1 else 'they do'}{why.removeprefix('does')}"
 
 
 def chart_counts(counts: pd.DataFrame) -> Axes:
@@ -381,13 +385,13 @@ def say_backtest(tested: Backtest | None) -> str:
     if tested is None:
         return "How good such a forecast is cannot be tested: the data do not reach one horizon beyond the as-of day."
     figures = (
-        f"{tested.forecast:.1%} of {tested.customers:,} customers stood in other segments' places than the forecast said, {tested.no_change:.1%} than no change "
-        f"would have said ({100 * tested.difference:+.1f} points, 95 % interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f})."
+        f"its sizes were wrong for {tested.forecast:.1%} of {tested.customers:,} customers, today's sizes for {tested.no_change:.1%} "
+        f"({100 * tested.difference:+.1f} points, 95 % interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f})."
     )
     if tested.high < 0:
-        return f"**The forecast was nearer than no change**, one horizon after the as-of day: {figures}"
-    worse = "**No change was the better forecast:**" if tested.low > 0 else "**The forecast was no better than no change:**"
-    return f"{worse} one horizon after the as-of day, {figures} Do not plan by it."
+        return f"**The forecast was better than to expect no change:** one horizon after the as-of day, {figures}"
+    worse = "worse" if tested.low > 0 else "no better"
+    return f"**The forecast was {worse} than to expect no change; do not plan by it:** one horizon after the as-of day, {figures}"
 
 
 def say_candidates(candidates: pd.DataFrame) -> str:
