@@ -65,8 +65,8 @@ def planted_company(groups: int, members: int, seed: int, noise: float = 0.25, m
             index=index,
         )  # fmt: skip
 
-    slices = {"full": Slice(window(noise), window(noise, before), after(before))}
-    slices |= {half: Slice(window(1.4 * noise), window(1.4 * noise, before), after(before)) for half in ("odd", "even")}
+    slices = {"full": Slice("full", window(noise), window(noise, before), after(before))}
+    slices |= {half: Slice(half, window(1.4 * noise), window(1.4 * noise, before), after(before)) for half in ("odd", "even")}
     relevance = pd.Series({**dict.fromkeys(BEHAVIOUR, 0.2), **{f"trait_{i}": 0.0 for i in range(TRAITS)}})
     return Company(truth, slices, after(), relevance)
 

@@ -26,8 +26,12 @@ def scored():
     outcomes = company.outcomes.copy()
     outcomes.loc[outcomes.index[:20], "future_discount_share"] = np.nan
     fitted = {"full": found, **scoreboard.fit_halves(company.slices, SETTINGS, company.relevance, found.n_segments_)}
-    board = scoreboard.score_methods(SETTINGS, company.slices, fitted, 1.5, outcomes)
+    board = scoreboard.score_methods(SETTINGS, company.slices, fitted, 1.5, outcomes, ceiling_of(company, found, outcomes))
     return company, found, outcomes, board
+
+
+def ceiling_of(company, found, outcomes):
+    return scoreboard.prediction_ceiling(found.space_.predict(company.slices["full"].today), outcomes)
 
 
 def by_least_squares(y, labels):
@@ -113,7 +117,7 @@ def test_ours_beats_what_clusters_whatever_varies():
 
 def test_without_outcomes_the_board_is_empty_with_the_right_columns():
     company, found, *_ = scored()
-    board = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.0, None)
+    board = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.0, None, {})
     assert board.empty
     assert set(board) >= set(CONTRACTS["scoreboard"].columns)
     check_frame("scoreboard", board)
@@ -123,8 +127,8 @@ def test_without_outcomes_the_board_is_empty_with_the_right_columns():
 
 def test_replication_is_missing_where_half_of_the_events_give_no_segments():
     company, found, *_ = scored()
-    same = scoreboard.Slice(*(frame * 0 for frame in (company.slices["odd"].today,) * 3))
-    slices = company.slices | {"odd": same, "even": same}
+    same = scoreboard.Slice("odd", *(frame * 0 for frame in (company.slices["odd"].today,) * 3))
+    slices = company.slices | {"odd": same, "even": dataclasses.replace(same, name="even")}
     assert not scoreboard.fit_halves(slices, SETTINGS, company.relevance, found.n_segments_)
     method = scoreboard.methods(SETTINGS, slices, {"full": found})[scoreboard.OURS]
     assert np.isnan(list(scoreboard.replication(method, same, same, 7).values())).all()
@@ -137,7 +141,7 @@ def test_plain_is_given_every_feature_and_once_more_those_in_use():
         name: dataclasses.replace(part, everything=part.today.join(noise)) if name == "full" else part
         for name, part in company.slices.items()
     }
-    board = scoreboard.score_methods(SETTINGS, slices, {"full": found}, 1.0, outcomes)
+    board = scoreboard.score_methods(SETTINGS, slices, {"full": found}, 1.0, outcomes, ceiling_of(company, found, outcomes))
     value = board[board.outcome == scoreboard.MEAN].set_index("method").r2_adjusted
     usual = scored()[-1].set_index(["method", "outcome"]).r2_adjusted
     assert value[scoreboard.PLAIN_CHOSEN] == pytest.approx(usual[scoreboard.PLAIN, scoreboard.MEAN])
@@ -150,7 +154,9 @@ def test_plain_is_given_every_feature_and_once_more_those_in_use():
 def test_above_the_sample_limit_all_methods_are_judged_by_the_same_drawn_customers():
     company, found, outcomes, board = scored()
     settings = SETTINGS.model_copy(update={"sample_limit": 200})
-    drawn = scoreboard.score_methods(settings, company.slices, {"full": found}, 1.0, outcomes)
+    drawn = scoreboard.score_methods(
+        settings, company.slices, {"full": found}, 1.0, outcomes, ceiling_of(company, found, outcomes)
+    )
     value, whole = (b.set_index(["method", "outcome"]).r2_adjusted.sort_index() for b in (drawn, board))
     assert 0 < (value - whole)[scoreboard.RFM].abs().max() < 0.25
     rows = scoreboard.draw_rows(len(outcomes), 200, settings.seed + 2)

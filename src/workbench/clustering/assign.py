@@ -25,11 +25,11 @@ def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
     def part(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         return frame[frame.slice == name].set_index("customer_id").drop(columns="slice").sort_index()
 
-    def as_slice(today: pd.DataFrame, earlier: str) -> Slice:
-        return Slice(today[used], part(earlier, windows)[used], part(earlier, outcomes), None if used == every else today)
+    def as_slice(name: str, today: pd.DataFrame, earlier: str) -> Slice:
+        return Slice(name, today[used], part(earlier, windows)[used], part(earlier, outcomes), None if used == every else today)
 
-    slices = {"full": as_slice(everything, "earlier")}
-    return slices | {half: as_slice(part(half, windows)[every], f"{half}_earlier") for half in ("odd", "even")}
+    slices = {"full": as_slice("full", everything, "earlier")}
+    return slices | {half: as_slice(half, part(half, windows)[every], f"{half}_earlier") for half in ("odd", "even")}
 
 
 def check_enough(run: Any, today: pd.DataFrame) -> None:

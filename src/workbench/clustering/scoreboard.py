@@ -30,9 +30,10 @@ RESAMPLES = 200  # of customers, for the standard errors of adjusted R²
 class Slice:
     """One set of events seen as today's features, and as features and outcomes one horizon earlier; indexed by customer.
 
-    everything: today's features with those that the scorecard left out; None where it left out none.
+    name: full, odd or even. everything: today's features with those that the scorecard left out; None where it left out none.
     """
 
+    name: str
     today: pd.DataFrame
     earlier: pd.DataFrame
     earlier_outcomes: pd.DataFrame
@@ -42,7 +43,7 @@ class Slice:
         """The same slice with these customers alone (its earlier window stays whole)."""
         kept = self.today.index.isin(customers)
         everything = None if self.everything is None else self.everything[kept]
-        return Slice(self.today[kept], self.earlier, self.earlier_outcomes, everything)
+        return Slice(self.name, self.today[kept], self.earlier, self.earlier_outcomes, everything)
 
 
 class Timer:
@@ -91,10 +92,10 @@ def methods(settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: M
     grids = baselines.even_grids(k)
 
     def ours(part: Slice) -> tuple[Segmenter, np.ndarray]:
-        name = next((n for n, other in slices.items() if n in fitted and other.earlier is part.earlier), None)
-        if name is None:
+        if part.name not in fitted:
             raise QualityGate("This part of the events gives no segments.")
-        return fitted[name], fitted[name].labels_[slices[name].today.index.get_indexer(part.today.index)]
+        found, everybody = fitted[part.name], slices[part.name].today.index
+        return found, found.labels_[everybody.get_indexer(part.today.index)]
 
     def macro(part: Slice) -> np.ndarray:
         found, labels = ours(part)
@@ -148,7 +149,7 @@ COLUMNS = {
 
 def score_methods(
     settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: Mapping[str, Segmenter], seconds: float,
-    outcomes: pd.DataFrame | None,
+    outcomes: pd.DataFrame | None, ceiling: Mapping[str, float],
 ) -> pd.DataFrame:  # fmt: skip
     """-> scoreboard: a row per method x outcome, and the mean of the outcomes that can be predicted (see `COLUMNS`).
 
@@ -156,12 +157,11 @@ def score_methods(
     indexed like the full slice; without it the board is empty. Where there are more customers than `sample_limit`, so many drawn at
     random are judged: nobody waits for plain UMAP on a million. r2_low to r2_high is the 95 % interval of r2_adjusted, lead_low to
     lead_high that of this segmentation's minus the method's, both from the normal approximation with the standard error over
-    resampled customers (Efron & Tibshirani 1993), the same resamples for all methods. The ceiling is the R² of predictions for
-    single customers, learned earlier: what a perfect split of the same knowledge could explain.
+    resampled customers (Efron & Tibshirani 1993), the same resamples for all methods. ceiling: see `prediction_ceiling`, what a perfect
+    split of the same knowledge could explain.
     """
     if outcomes is None:
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    ceiling = prediction_ceiling(fitted["full"].space_.predict(slices["full"].today), outcomes)
     judged = [o for o in outcomes if np.isfinite(ceiling.get(o, np.nan))] or list(outcomes)
     drawn = outcomes.index[draw_rows(len(outcomes), settings.sample_limit, settings.seed + 2)]
     parts = {name: part.of(drawn) for name, part in slices.items()}

@@ -19,6 +19,7 @@ MIN_CUSTOMERS = 50
 FITS = 10  # pooled for the published segments
 TRIALS = 6  # refits that choose and repair; the certificate draws others
 BATCH = 100_000  # customers assigned at a time
+LEARNED = 100_000  # customers to learn outcomes from: of 20,000 alone the space differs more than with another seed
 STEP, STEPS = 0.8, 6  # of the smallest size, where too few dense groups are found
 
 
@@ -70,7 +71,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
         if earlier is not None and outcomes is not None:
-            learned = draw_rows(len(earlier), self.sample_limit, self.seed)
+            learned = draw_rows(len(earlier), max(LEARNED, self.sample_limit), self.seed)
             earlier, outcomes = earlier.iloc[learned], outcomes.iloc[learned]
         self.space_ = Space(self.tail_weight, self.seed).fit(
             X.iloc[rows], earlier=earlier, outcomes=outcomes, relevance=relevance
@@ -81,6 +82,9 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.held_size_share_ = settings.min_size_share
         free = self.min_segments < self.max_segments  # to choose and to join; a wanted number needs no trials
         trials = stability.refit(self.matrix_, settings, self.seed + 1, TRIALS) if free else []
+        if earlier is not None and outcomes is not None:
+            judged = draw_rows(len(earlier), self.sample_limit, self.seed)
+            earlier, outcomes = earlier.iloc[judged], outcomes.iloc[judged]
         self._knower = choice.Knower(self.space_, self.matrix_, earlier, outcomes)
         most = min(self.max_segments, len(pool.centres))
         cuts = {

@@ -23,6 +23,7 @@ FUTURE = {
     "active": "whether they order at all",
     "redeemed": "redemption of offers",
     "orders": "number of orders",
+    "score": "the survey score",
 }
 OURS, MACRO, RFM, RFM_EQUAL, PLAIN, PLAIN_CHOSEN, AWARE = (
     "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "plain UMAP + HDBSCAN",
@@ -269,7 +270,8 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
         ylim=(0, 1.08),
         title=f"{chosen.n_repaired:.0f}: the most segments whose knowledge survives as well as the best",
     )
-    axes.legend(frameon=False, loc="lower left", fontsize=9)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=True, framealpha=1, edgecolor="none", loc="lower left", fontsize=9)
     return axes
 
 
