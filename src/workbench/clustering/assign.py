@@ -15,6 +15,8 @@ from workbench.clustering.segmenter import MIN_CUSTOMERS, Segmenter
 from workbench.core.errors import InputError, QualityGate
 from workbench.core.files import atomic_write
 
+NOBODY_MOVED = movement.Moves(*[np.zeros(1, int)] * 2, (np.zeros(1, int),) * 2)  # one customer, for the columns of empty tables
+
 
 def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
     """The run's features -> {"full", "odd", "even"} slices of those in use, each indexed and sorted by customer."""
@@ -126,8 +128,7 @@ def read_moves(
 
 def migration_of(moves: movement.Moves | None) -> pd.DataFrame:
     """-> migration; no rows where movement cannot be told from chance."""
-    nobody = np.zeros(1, int)
-    return movement.migration_table(moves or movement.Moves(nobody, nobody, (nobody, nobody)))[: None if moves else 0]
+    return movement.migration_table(moves or NOBODY_MOVED)[: None if moves else 0]
 
 
 def share_moved(moves: movement.Moves | None) -> float:
@@ -138,10 +139,7 @@ def share_moved(moves: movement.Moves | None) -> float:
 def forecast_of(segmenter: Segmenter, moves: movement.Moves | None) -> pd.DataFrame:
     """-> sizes one horizon from now if moves beyond chance go on (see `movement.forecast`); no rows where movement cannot be told."""
     sizes = np.bincount(segmenter.labels_, minlength=segmenter.n_segments_)
-    if moves is None:
-        nobody = np.zeros(1, int)
-        return movement.forecast(movement.Moves(nobody, nobody, (nobody, nobody)), sizes[:1], segmenter.seed)[:0]
-    return movement.forecast(moves, sizes, segmenter.seed)
+    return movement.forecast(moves or NOBODY_MOVED, sizes, segmenter.seed)[: None if moves else 0]
 
 
 def check_trust(certificate: pd.DataFrame, counts: pd.DataFrame) -> None:

@@ -43,19 +43,15 @@ class Knower:
 
     def knowledge(self, labels: np.ndarray) -> float:
         """Labels of those customers -> mean adjusted R² of the outcomes; without a history of the space's coordinates."""
-        return float(np.nanmean([adjusted_r2(column, labels) for column in self._values.T]))
+        return _mean_r2(self._values, labels)
 
     def beyond_chance(self, labels: np.ndarray, seed: int) -> bool:
         """Whether labels know more of the outcomes than of outcomes dealt to other customers; False without a history."""
         if not self.has_history:
             return False
         generator = np.random.default_rng(seed)
-
-        def known(dealt: np.ndarray) -> float:
-            return float(np.nanmean([adjusted_r2(column, labels) for column in dealt.T]))
-
-        chance = [known(generator.permutation(self._values)) for _ in range(SHUFFLES)]
-        return known(self._values) > np.mean(chance) + SURE * np.std(chance)
+        chance = [_mean_r2(generator.permutation(self._values), labels) for _ in range(SHUFFLES)]
+        return self.knowledge(labels) > np.mean(chance) + SURE * np.std(chance)
 
     def alike(self, one: np.ndarray, other: np.ndarray) -> bool:
         """Whether no outcome (or coordinate) differs between two sets of those customers (flags), by Welch's test."""
@@ -183,6 +179,10 @@ def _weakest(
                 return segment, other, SAME
             different.add(pair)
     return None
+
+
+def _mean_r2(values: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.nanmean([adjusted_r2(column, labels) for column in values.T]))
 
 
 def _told(rows: list[dict]) -> pd.DataFrame:
