@@ -347,15 +347,25 @@ def _varying(table: ir.Table, fixed: Mapping[str, ir.Scalar]) -> ir.Table:
     return table.select(*(names or table.columns[:1]))
 
 
-def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
-    """Compute an expression once and keep it on the engine (spilling to disk if need be) for several readers."""
+def materialize(con: ibis.BaseBackend, table: ir.Table, name: str, on_disk: bool = False) -> ir.Table:
+    """Compute an expression once and keep it on the engine (spilling to disk if need be) for several readers.
+
+    on_disk: as a Parquet file where the engine spills, gone with the engine. For event-sized tables of which every reader takes a few columns: what
+    exceeds the memory limit would be packed and unpacked again, all columns of it, at each reading.
+    """
     if _is_spark(con):
         from workbench.core import spark
 
         return spark.materialize(con, table, name)
     fixed = constants(table)
+    varying = _varying(table, fixed)
+    if on_disk:
+        path = Path(con.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0]) / f"{name}.parquet"
+        con.to_parquet(varying, str(path), compression="lz4_raw", dictionary_size_limit=DIFFERENT)
+        weakref.finalize(con, path.unlink, missing_ok=True)
+        return with_constants(con.read_parquet(str(path)), fixed, table.columns)
     # Not create_table: with overwrite it writes every row twice.
-    con.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {con.compile(_varying(table, fixed))}')
+    con.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {con.compile(varying)}')
     return with_constants(con.table(name), fixed, table.columns)
 
 
@@ -586,7 +596,10 @@ def read_parquet_files(con: ibis.BaseBackend, name: str, files: Sequence[tuple[P
 
 
 LARGEST_DICTIONARY = 100_000  # bytes; looking for repeats among texts that hardly repeat takes longer than writing them
-_PARQUET = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, STRING_DICTIONARY_PAGE_SIZE_LIMIT {LARGEST_DICTIONARY})"
+DIFFERENT = (
+    1_000  # the same for columns of files that only this machine reads: where more values than these differ, none is looked for
+)
+_PARQUET = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT {DIFFERENT})"
 
 
 def _quoted(text: Path | str) -> str:

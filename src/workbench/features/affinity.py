@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from workbench.core.engine import fetch, fetch_row
+from workbench.core.engine import fetch, fetch_row, materialize
 from workbench.features.catalog import Feature
 from workbench.features.purchases import order_lines
 
@@ -53,31 +53,37 @@ def affinity_catalog(tops: Mapping[str, tuple[str, ...]], names: Mapping[str, st
 def affinity_features(happened: ir.Table, tops: Mapping[str, tuple[str, ...]], prior: float) -> pd.DataFrame:
     """Events in the window -> customer_id, category_count and a shrunk share per category and subcategory; customers with an order.
 
-    The engine sums by customer and category; those few rows are laid out here: thirty conditional sums over all order lines
-    would be most of the work of all features.
+    The engine sums by customer and category, once for each level; those few rows are laid out here: thirty conditional sums over
+    all order lines would be most of the work of all features.
     """
     lines = order_lines(happened)
     lines = lines.filter(lines.event_type == "order")
-    categories = lines.filter(lines.category.notnull()).select("customer_id", "category").distinct()
-    counted = fetch(categories.group_by("customer_id").agg(category_count=categories.count().cast("float64")))
-    per = fetch(lines.group_by("customer_id").agg(whole=lines.amount.sum().cast("float64")))
-    per = per.merge(counted, on="customer_id", how="left").fillna({"category_count": 0.0}).set_index("customer_id")
+    spent = {level: _spent(lines, level) for level in LEVELS if level == "category" or tops[level]}
+    by_category = spent["category"]
+    per = fetch(by_category.group_by("customer_id").agg(
+        whole=by_category.amount.sum().cast("float64"), category_count=by_category.value.count().cast("float64"),
+    ).order_by("customer_id"))  # fmt: skip
     orders = lines.select("customer_id", "order_id").distinct().count().as_scalar()
-    total = fetch_row(lines.agg(amount=lines.amount.sum().cast("float64"), orders=orders))
+    total = fetch_row(by_category.agg(amount=by_category.amount.sum().cast("float64"), orders=orders))
     everything = np.nan if total["amount"] is None else total["amount"]
-    weight = prior * everything / max(total["orders"], 1)
-    whole, found = per.whole.to_numpy(), {"category_count": per.category_count.to_numpy()}
-    for level in LEVELS:
-        if not tops[level]:
-            continue
-        known = lines.filter(lines[level].isin(list(tops[level])))
-        base = fetch(known.group_by(value=known[level]).agg(amount=known.amount.sum().cast("float64"))).set_index("value").amount
-        spent = fetch(known.group_by("customer_id", value=known[level]).agg(amount=known.amount.sum().cast("float64")))
-        wide = np.zeros((len(per), len(tops[level])))
-        wide[per.index.get_indexer(spent.customer_id), pd.Index(tops[level]).get_indexer(spent.value)] = spent.amount
-        for column, value in enumerate(tops[level]):
-            share = weight * base.get(value, 0.0) / everything if everything else np.nan
-            found[share_feature(level, value)] = np.divide(
-                wide[:, column] + share, whole + weight, out=np.full(len(per), np.nan), where=whole + weight != 0
+    weight, whole = prior * everything / max(total["orders"], 1), per.whole.to_numpy()
+    shares = {}
+    for level, table in spent.items():
+        places = {value: place for place, value in enumerate(tops[level])}
+        known = table.filter(table.value.isin(list(places))).mutate(place=table.value.cases(*places.items()))
+        base = fetch(known.group_by("place").agg(amount=known.amount.sum().cast("float64"))).set_index("place").amount
+        cells = fetch(known.select("customer_id", "place", amount=known.amount.cast("float64")))
+        wide = np.zeros((len(places), len(per)))
+        wide[cells.place, np.searchsorted(per.customer_id, cells.customer_id)] = cells.amount
+        for value, place in places.items():
+            share = weight * base.get(place, 0.0) / everything if everything else np.nan
+            shares[share_feature(level, value)] = np.divide(
+                wide[place] + share, whole + weight, out=np.full(len(per), np.nan), where=whole + weight != 0
             )
-    return pd.DataFrame(found, index=per.index).reset_index()
+    return per[["customer_id", "category_count"]].assign(**shares)
+
+
+def _spent(lines: ir.Table, level: str) -> ir.Table:
+    """Order lines -> customer_id, value (of the level), amount; kept on the engine."""
+    summed = lines.group_by("customer_id", value=lines[level]).agg(amount=lines.amount.sum())
+    return materialize(lines.get_backend(), summed, f"spent_by_{level}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from workbench.core.engine import count_rows, fetch
+from workbench.core.engine import count_rows, fetch, materialize
 from workbench.core.event_types import ASSIGNMENT, CONTRACTS, NOT_OWN_ACTIONS, PURCHASES
 from workbench.features.affinity import share_feature
 from workbench.features.catalog import Feature
@@ -134,8 +134,9 @@ def _own(happened: ir.Table) -> ir.Table:
 
 def frequent_channels(happened: ir.Table, min_coverage: float) -> tuple[str, ...]:
     """Channels in which at least `min_coverage` of the customers acted, by name; none where there is only one."""
-    acted = _own(happened)
-    found = fetch(acted.group_by("channel").agg(customers=acted.customer_id.nunique()))
+    acted = _own(happened).select("customer_id", "channel").distinct()
+    acted = materialize(acted.get_backend(), acted, "acted")
+    found = fetch(acted.group_by("channel").agg(customers=acted.count()))
     everyone = count_rows(acted.select("customer_id").distinct())
     frequent = sorted(found.channel[found.customers >= min_coverage * everyone])
     return tuple(frequent) if len(frequent) > 1 else ()

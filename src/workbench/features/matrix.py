@@ -170,8 +170,11 @@ def _seen(happened: ir.Table) -> tuple[list[str], set[str]]:
     }
     columns |= {name for name, (kind, column) in named.items() if kind in counted.index and counted[column][kind] > 0}
     lines = purchases.order_lines(happened)
-    several = purchases.orders(lines).filter(lambda t: t.lines > 1).limit(1)
-    return sorted(counted.index), columns | ({"lines"} if count_rows(several) else set())
+    # A few lines mostly show it; where they do not, all are looked at.
+    has_several = any(
+        count_rows(purchases.orders(some).filter(lambda t: t.lines > 1).limit(1)) for some in (lines.limit(10_000), lines)
+    )
+    return sorted(counted.index), columns | ({"lines"} if has_several else set())
 
 
 def prepared(events: ir.Table, zone: str, customers: pd.DataFrame, people: pd.DataFrame, texts: pd.DataFrame) -> Known:
@@ -180,13 +183,14 @@ def prepared(events: ir.Table, zone: str, customers: pd.DataFrame, people: pd.Da
     Eight windows and every family read them: zones are looked up, and long ids compared, once.
     """
     con, known = events.get_backend(), events.filter(events.customer_id.notnull())
-    ids = np.sort(fetch(known.select("customer_id").distinct()).customer_id.to_numpy(dtype=object))
-    numbers = pa.table({"customer_id": pa.array(ids, pa.string()), "number": pa.array(range(len(ids)), pa.int32())})
+    ids = fetch(known.select("customer_id").distinct().order_by("customer_id"))
+    numbers = pa.Table.from_pandas(ids.assign(number=np.arange(len(ids), dtype="int32")), preserve_index=False)
     numbered = known.drop(*[c for c in UNREAD if c in events.columns]).inner_join(
         as_table(con, numbers, "customer_numbers"), "customer_id"
     )
     numbered = numbered.mutate(customer_id=numbered.number, local=local_times(events, "occurred_at", zone)).drop("number")
-    return Known(materialize(con, numbered, "prepared_events"), customers, people, texts, ids)
+    kept = materialize(con, numbered, "prepared_events", on_disk=True)
+    return Known(kept, customers, people, texts, ids.customer_id.to_numpy(dtype=object))
 
 
 def feature_declarations(plan: Plan) -> list[Feature]:
