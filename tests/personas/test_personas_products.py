@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy import sparse
+from sklearn.linear_model import Ridge
 
 from workbench.core import engine
 from workbench.core.config import Config
@@ -136,3 +138,17 @@ def test_no_orders_give_no_products():
     chosen = next_products(ranked, bought, {})
     assert chosen.empty
     check_frame("next_products", chosen)
+
+
+def test_the_weights_of_other_products_are_those_of_a_ridge_regression():
+    """Each product on all others, without an intercept: scikit-learn's own gives the same."""
+    rng = np.random.default_rng(5)
+    own = (rng.random((300, 8)) < 0.4).astype(float)
+    own[:, 3] = own[:, 1] * (rng.random(300) < 0.9)  # whoever bought product 1 mostly bought product 3
+    weights = personal._linear(sparse.csr_array(own))
+    for product in range(8):
+        others = np.delete(np.arange(8), product)
+        ridge = Ridge(alpha=personal.RIDGE, fit_intercept=False).fit(own[:, others], own[:, product])
+        np.testing.assert_allclose(weights[others, product], ridge.coef_, atol=1e-9)
+    assert weights[:, 3].argmax() == 1
+    assert not weights.diagonal().any()
