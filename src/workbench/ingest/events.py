@@ -33,7 +33,9 @@ def read_events(con: Any, sources: Mapping[str, SourceTable], config: Config) ->
 
     That is: times without a zone, currencies without a rate, two decimal marks in one column, nothing before as_of.
     """
-    events = _together([engine.materialize(con, part, f"events_{n}", on_disk=True) for n, part in enumerate(_declared(sources, config))])
+    events = _together(
+        [engine.materialize(con, part, f"events_{n}", on_disk=True) for n, part in enumerate(_declared(sources, config))]
+    )
     check_events(sources, events, config)
     check_as_of(events, config)
     return events

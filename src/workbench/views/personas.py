@@ -101,8 +101,8 @@ def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -
     return (
         f"Everybody together: {whole.hit_rate:.1%} of {whole.n:,} customers who ordered bought one of five recommended new products, "
         f"{whole.popularity:.1%} one of the five most popular: {100 * whole.difference:+.1f} points "
-        f"({100 * whole.ci_low:+.1f} to {100 * whole.ci_high:+.1f}), {whole.verdict}. By segment: {counts.get('better', 0)} better, "
-        f"{counts.get('not told apart', 0)} not told apart, {counts.get('worse', 0)} worse.{tail}"
+        f"({100 * whole.ci_low:+.1f} to {100 * whole.ci_high:+.1f}), {whole.verdict}. The share is higher in {(mine.difference > 0).sum()} of {len(mine)} "
+        f"segments, beyond chance in {counts.get('better', 0)}; lower beyond chance in {counts.get('worse', 0) or 'none'}.{tail}"
     )
 
 
