@@ -63,7 +63,7 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     if ranked.empty:
         return "**No pilot is worth it:** no action has value, a segment that holds, and customers enough to see anything."
     told = "; ".join(
-        f"{theme.plain(r.treatment)} for {theme.plain(r.segment_name)} (would be seen with {r.power:.0%}, uplifts from {r.detectable_uplift:.0%} with 80 %)" for r in ranked.itertuples()
+        f"{theme.plain(r.treatment)} for {theme.plain(r.segment_name)} (a chance of {r.power:.0%} to see it; uplifts from {r.detectable_uplift:.0%} are seen with a chance of 80%)" for r in ranked.itertuples()
     )  # fmt: skip
     first = pooled.iloc[0]
     small = (
@@ -74,7 +74,7 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     even = "Even together they would hardly show it" if first.power < ENOUGH else "Together they would show it"
     return (
         f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it reaches "
-        f"{first.addressed:,.0f} customers in one pilot, an uplift of {first.uplift:.0%} would be seen with {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80 %."
+        f"{first.addressed:,.0f} customers in one pilot, and an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
     )
 
 
@@ -107,7 +107,7 @@ def case_table(case: pd.DataFrame, rows: int = 15) -> theme.Shown:
 
 def pilots_table(pooled: pd.DataFrame) -> theme.Shown:
     """Pooled pilots -> what each treatment would show over all its segments."""
-    names = {"scenario": "stage", "treatment": "treatment", "segments": "segments", "addressed": "customers", "uplift": "uplift assumed if it works", "power": "seen with", "detectable_uplift": "seen with 80 % from"}  # fmt: skip
+    names = {"scenario": "stage", "treatment": "treatment", "segments": "segments", "addressed": "customers", "uplift": "uplift assumed if it works", "power": "chance to see it", "detectable_uplift": "uplift seen with a chance of 80%"}  # fmt: skip
     formats = {"addressed": "{:,.0f}", "uplift": "{:.0%}", "power": "{:.0%}", "detectable_uplift": "{:.1%}"}
     return theme.table(pooled, "Pilots over all segments of a treatment: half treated, one horizon", names, formats)
 

@@ -44,7 +44,7 @@ def _say_moved(moved: dict[str, float]) -> str:
     if not moved["customers"] > 0:
         return "- **Movement** cannot be told from chance: at least one of the runs has no placebo."
     told = f"{moved['observed']:.1%} of {moved['customers']:,.0f} stand in another segment than the one that continues theirs, and {moved['placebo']:.1%} would with nothing changed"  # fmt: skip
-    net = f"net {moved['net']:.1%}, 95 % interval {moved['low']:.1%} to {moved['high']:.1%}"
+    net = f"net {moved['net']:.1%}, 95% interval {moved['low']:.1%} to {moved['high']:.1%}"
     if moved["low"] <= 0:
         return f"- **No movement beyond chance**: {told} ({net})."
     return f"- **{moved['net']:.1%} of the customers moved beyond chance**: {told} ({net}). Segments were found anew, so a part of it is the refit's."

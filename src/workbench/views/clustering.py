@@ -30,7 +30,7 @@ OURS, MACRO, RFM, RFM_EQUAL, PLAIN, PLAIN_CHOSEN, AWARE = (
     "UMAP + HDBSCAN on features in use", "k-means on the same representation",
 )  # fmt: skip
 BOARD_HEADS = {
-    "method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "interval": "95 % interval",
+    "method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "interval": "95% interval",
     "lead": "this segmentation is ahead by", "ceiling": "ceiling", "replication_ami": "odd / even weeks (AMI)",
     "replication_ari": "the same (ARI)", "replication_null": "AMI by chance",
 }  # fmt: skip
@@ -170,7 +170,7 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
     wins = f"Knows {ours / rfm:.1f} times as much of the future as the RFM grid"
     axes.set(
-        xlabel="adjusted R² of what happened after the as-of day\n(bar: mean over outcomes and its 95 % interval; tick: one outcome)",
+        xlabel="adjusted R² of what happened after the as-of day\n(bar: mean over outcomes and its 95% interval; tick: one outcome)",
         title=wins if ours > rfm else f"The {mean.method.iloc[-1]} knows most of the future",
         ylim=(-0.65, len(mean) - 0.5),
     )
@@ -374,10 +374,10 @@ def say_movement(net: tuple[float, float, float] | None, observed: float) -> str
     if net[1] <= 0:
         return (
             f"**No movement beyond chance:** {observed:.0%} of the customers stand in another segment than one horizon ago, but so many would with nothing "
-            f"changed (net {net[0]:.1%}, 95 % interval {net[1]:.1%} to {net[2]:.1%})."
+            f"changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%})."
         )
     return (
-        f"**{net[0]:.1%} of the customers moved beyond chance** (95 % interval {net[1]:.1%} to {net[2]:.1%}); {observed:.0%} stand in another segment than "
+        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}); {observed:.0%} stand in another segment than "
         "one horizon ago, most of them because behaviour wobbles."
     )
 
@@ -388,7 +388,7 @@ def say_backtest(tested: Backtest | None) -> str:
         return "How good such a forecast is cannot be tested: the data do not reach one horizon beyond the as-of day."
     figures = (
         f"its sizes were wrong for {tested.forecast:.1%} of {tested.customers:,} customers, today's sizes for {tested.no_change:.1%} "
-        f"({100 * tested.difference:+.1f} points, 95 % interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f})."
+        f"({100 * tested.difference:+.1f} points, 95% interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f})."
     )
     if tested.high < 0:
         return f"**The forecast was better than to expect no change:** one horizon after the as-of day, {figures}"

@@ -40,7 +40,7 @@ def say_expected(choice: Choice, found: Expected, days: int, currency: str) -> s
 
 
 def chart_calibration(choice: Choice) -> Axes:
-    """Orders that followed against orders predicted, per tenth of the customers, with 95 % intervals; on the line is right."""
+    """Orders that followed against orders predicted, per tenth of the customers, with 95% intervals; on the line is right."""
     import matplotlib.pyplot as plt
 
     bins = choice.calibration

@@ -124,7 +124,7 @@ def say_drivers(propensity: Propensity, catalog: pd.DataFrame) -> str:
 
 
 def chart_reliability(propensity: Propensity) -> Axes:
-    """What happened against what was predicted, per tenth of the judged customers, with 95 % intervals; on the line is right."""
+    """What happened against what was predicted, per tenth of the judged customers, with 95% intervals; on the line is right."""
     import matplotlib.pyplot as plt
 
     _, axes = plt.subplots(figsize=(5.6, 5))
@@ -159,7 +159,7 @@ def chart_reliability(propensity: Propensity) -> Axes:
 
 
 def chart_drivers(propensity: Propensity, catalog: pd.DataFrame, most: int = 8) -> Axes:
-    """The groups of attributes that predictions rest on, with 95 % intervals, and what customers high or low in them do."""
+    """The groups of attributes that predictions rest on, with 95% intervals, and what customers high or low in them do."""
     import matplotlib.pyplot as plt
 
     _, axes = plt.subplots(figsize=(9, 0.62 * most + 1))

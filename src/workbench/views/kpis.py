@@ -118,7 +118,8 @@ def kpi_detail_table(kpis: pd.DataFrame, kpi: str) -> theme.Shown:
             "verdict": one.status.map(lambda s: VERDICTS.get(s, s)),
         }
     )  # fmt: skip
-    return theme.table(shown, f"{_first_upper(one['name'].iloc[0])}: {one.definition.iloc[0]}")
+    whole = dict.fromkeys(("numerator", "denominator"), "{:,.0f}")
+    return theme.table(shown, f"{_first_upper(one['name'].iloc[0])}: {one.definition.iloc[0]}", formats=whole)
 
 
 def chart_kpi_small_multiples(kpis: pd.DataFrame, chosen: Sequence[str] = DECISIVE) -> Figure:

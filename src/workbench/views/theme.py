@@ -121,7 +121,7 @@ def _formatted(column: pd.Series, form: str | None) -> pd.Series:
     if form is None and pd.api.types.is_bool_dtype(column):
         return column.map({True: "yes", False: "no"})
     if form is None and pd.api.types.is_float_dtype(column):
-        form = "{:,.2f}"
+        form = "{:z,.2f}"
     if form is None and pd.api.types.is_integer_dtype(column):
         form = "{:,}"
     return column.map(lambda v: "–" if pd.isna(v) else (form or "{}").format(v)).astype("str")
