@@ -68,6 +68,22 @@ def test_claims_are_unique_and_chance_is_not_told():
     assert (DRIVERS[DRIVERS.segment_id == 0].aspect != "frustration").all()
 
 
+def test_a_low_score_is_a_frustration_and_a_high_one_is_not():
+    """Two thirds answered; segment 1 gives high scores, segment 2 low ones."""
+    features, labels = FEATURES.copy(), LABELS
+    noise = features.net_revenue.sample(frac=1, random_state=9).to_numpy()
+    scores = pd.Series(noise + 2.0 * (labels == 1) - 2.0 * (labels == 2), index=labels.index)
+    features["last_score"] = scores.where(pd.Series(range(len(labels)), index=labels.index) % 3 > 0)
+    row = {"feature": "last_score", "family": "satisfaction", "noun": "survey score", "unit": "points", "lever": "service", "high": "give better scores", "low": "give worse scores", "used": True, "told": True}  # fmt: skip
+    told = pd.concat([CATALOG, pd.DataFrame([row])], ignore_index=True)
+    compared = compare_segments(features, labels, told, 0.95)
+    drivers = tell_aspects(choose_drivers(compared, told, SETTINGS), compared, told, SETTINGS)
+    found = drivers[drivers.claim.str.contains("scores")].set_index("segment_id")
+    assert found.claim.to_dict().items() >= {2: "give worse scores"}.items()
+    assert found.aspect[2] == "frustration"
+    assert (found.aspect[found.claim == "give better scores"] == "apart").all()
+
+
 def test_gaps_are_the_shares_of_members_without_a_value():
     known = GAPS.set_index(["segment_id", "unknown"]).known
     for segment in PLANTED:

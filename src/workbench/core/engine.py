@@ -361,7 +361,8 @@ def materialize(con: ibis.BaseBackend, table: ir.Table, name: str, on_disk: bool
     varying = _varying(table, fixed)
     if on_disk:
         path = Path(con.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0]) / f"{name}.parquet"
-        con.to_parquet(varying, str(path), compression="lz4_raw", dictionary_size_limit=DIFFERENT)
+        options = {"compression": "lz4_raw", "dictionary_size_limit": DIFFERENT}
+        atomic_write(path, lambda p: con.to_parquet(varying, str(p), **options), mode=0o600)
         weakref.finalize(con, path.unlink, missing_ok=True)
         return with_constants(con.read_parquet(str(path)), fixed, table.columns)
     # Not create_table: with overwrite it writes every row twice.

@@ -260,5 +260,5 @@ def _advice(row: tuple, growth: str) -> tuple[str, str]:
         case _ if growth == "above":
             return "develop", "passed, and its revenue grows more than that of all customers"
         case _ if growth == "below":
-            return "keep", "passed, but its revenue grows less than that of all customers: find out why"
+            return "keep", "passed, but its revenue does worse than that of all customers: find out why"
     return "keep", "passed; its growth cannot be told from that of all customers"

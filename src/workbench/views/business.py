@@ -42,7 +42,7 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
 def _say_action(row: tuple, currency: str) -> str:
     sure = "" if row.verdict == "pays" else f" – {row.verdict}: try it on half of them first"
     limit = "" if row.chosen else f" ({theme.plain(row.reason)})"
-    return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
+    return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.customers * row.addressable:,.0f} of them reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
 
 def say_waiting(case: pd.DataFrame, currency: str) -> str:

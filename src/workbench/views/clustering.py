@@ -81,7 +81,8 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     better = "more than" if mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL] else "no more than"
     again = (
         f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, {better} the RFM grid of equal "
-        f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f})."
+        f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by the share "
+        f"of pairs that stay together (ARI) it is {mean.replication_ari[OURS]:.2f} against {mean.replication_ari[RFM_EQUAL]:.2f}."
     )
     best = mean.r2_adjusted.drop([AWARE, MACRO]).idxmax()
     beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"

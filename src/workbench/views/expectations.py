@@ -78,8 +78,11 @@ def say_declines(declines: pd.DataFrame) -> str:
     flagged = declines[declines.declining.astype(bool)]
     if flagged.empty:
         return "**Nobody is flagged:** no customer's activity has fallen below their own earlier level for weeks."
-    weeks = flagged.weeks_since.median()
-    return f"**{len(flagged):,} of {len(declines):,} customers ({len(flagged) / len(declines):.1%}) are in decline**: their activity fell below their own earlier level, most often {weeks:.0f} weeks ago. At most 5 % of steady customers would be flagged by chance; slow declines of customers with less than three active days a week are mostly missed."
+    weeks, share = round(flagged.weeks_since.median()), len(flagged) / len(declines)
+    ago = f"{weeks} week{'' if weeks == 1 else 's'} ago"
+    few = "Chance alone may flag as many (up to 5% of steady customers): look at each of them, and take the number for no decline of all."
+    some = "Of steady customers chance alone flags at most 5%."
+    return f"**{len(flagged):,} of {len(declines):,} customers ({share:.1%}) are flagged**: their activity fell below their own earlier level, typically {ago}. {few if share <= 0.05 else some} Slow declines of customers with less than three active days a week are mostly missed."
 
 
 def say_proxies(proxies: pd.DataFrame, held: tuple[str, ...]) -> str:

@@ -260,9 +260,14 @@ def chart_cohorts(cohorts: pd.DataFrame) -> Axes:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_xlabel("months after the month of the first order")
-    later = cohorts[cohorts.months == 1]
-    share = later.active.sum() / later.customers.sum()
-    ax.set_title(f"{share:.0%} of new customers order in the month after their first (customers in brackets)", fontsize=10)
+    later = cohorts[(cohorts.months == 1) & (cohorts.cohort != wide.index[0])]
+    told = (
+        f"{later.active.sum() / later.customers.sum():.0%} of new customers order in the month after their first"
+        if len(later)
+        else "How many new customers order in the month after their first cannot be told"
+    )
+    why = f"customers in brackets; {wide.index[0]} is not counted: whoever was there when the data begin is in it"
+    ax.set_title(f"{told}\n({why})", fontsize=10)
     return ax
 
 
