@@ -132,10 +132,12 @@ def plain_features(rows, prior):
     weekend = orders.local.dt.day_of_week >= 5
     evening = (orders.local.dt.hour >= 19) | (orders.local.dt.hour < 5)
     returned = -frame[frame.event_type == "return"].groupby("customer_id").amount.sum()
+    spent = lines.groupby("customer_id").amount.sum()
+    given_back = returned.reindex(spent.index).fillna(0.0).clip(upper=spent)  # more may have been bought before the window
     shares = {
         "discount_share": lines.discount.sum() / (lines.amount + lines.discount).sum(),
         "own_brand_share": lines.amount[lines.own_brand].sum() / lines.amount.sum(),
-        "return_share": returned.sum() / lines[lines.customer_id.isin(frame.customer_id)].amount.sum(),
+        "return_share": given_back.sum() / spent.sum(),
     }
     found = {}
     for customer, mine in orders.groupby("customer_id"):
@@ -155,7 +157,7 @@ def plain_features(rows, prior):
             "evening_share": (evening[mine.index].sum() + prior * evening.mean()) / (len(mine) + prior),
             "discount_share": (bought.discount.sum() + weight * shares["discount_share"]) / (paid + bought.discount.sum() + weight),
             "own_brand_share": (bought.amount[bought.own_brand].sum() + weight * shares["own_brand_share"]) / (paid + weight),
-            "return_share": (back + weight * shares["return_share"]) / (paid + weight), "category_count": bought.category.nunique(),
+            "return_share": (given_back[customer] + weight * shares["return_share"]) / (paid + weight), "category_count": bought.category.nunique(),
         }  # fmt: skip
         for category in ("X", "Y", "Z"):
             base = lines.amount[lines.category == category].sum() / lines.amount.sum()
