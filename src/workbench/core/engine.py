@@ -361,10 +361,10 @@ def materialize(con: ibis.BaseBackend, table: ir.Table, name: str, on_disk: bool
     varying = _varying(table, fixed)
     if on_disk:
         path = Path(con.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0]) / f"{name}.parquet"
-        options = {"compression": "lz4_raw", "dictionary_size_limit": DIFFERENT}
-        atomic_write(path, lambda p: con.to_parquet(varying, str(p), **options), mode=0o600)
+        written = {"compression": "lz4_raw", "dictionary_size_limit": DIFFERENT}
+        atomic_write(path, lambda p: con.to_parquet(varying, str(p), **written), mode=0o600)
         weakref.finalize(con, path.unlink, missing_ok=True)
-        return with_constants(con.read_parquet(str(path)), fixed, table.columns)
+        return with_constants(read_parquet(con, path), fixed, table.columns)
     # Not create_table: with overwrite it writes every row twice.
     con.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {con.compile(varying)}')
     return with_constants(con.table(name), fixed, table.columns)
@@ -597,9 +597,7 @@ def read_parquet_files(con: ibis.BaseBackend, name: str, files: Sequence[tuple[P
 
 
 LARGEST_DICTIONARY = 100_000  # bytes; looking for repeats among texts that hardly repeat takes longer than writing them
-DIFFERENT = (
-    1_000  # the same for columns of files that only this machine reads: where more values than these differ, none is looked for
-)
+DIFFERENT = 1_000  # values; past so many in a column, no repeats are looked for in files that only this machine reads
 _PARQUET = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT {DIFFERENT})"
 
 

@@ -58,8 +58,7 @@ def affinity_features(happened: ir.Table, tops: Mapping[str, tuple[str, ...]], p
     """
     lines = order_lines(happened)
     lines = lines.filter(lines.event_type == "order")
-    spent = {level: _spent(lines, level) for level in LEVELS if level == "category" or tops[level]}
-    by_category = spent["category"]
+    by_category = _spent(lines, "category")
     per = fetch(by_category.group_by("customer_id").agg(
         whole=by_category.amount.sum().cast("float64"), category_count=by_category.value.count().cast("float64"),
     ).order_by("customer_id"))  # fmt: skip
@@ -68,7 +67,8 @@ def affinity_features(happened: ir.Table, tops: Mapping[str, tuple[str, ...]], p
     everything = np.nan if total["amount"] is None else total["amount"]
     weight, whole = prior * everything / max(total["orders"], 1), per.whole.to_numpy()
     shares = {}
-    for level, table in spent.items():
+    for level in [level for level in LEVELS if tops[level]]:
+        table = by_category if level == "category" else _spent(lines, level)
         places = {value: place for place, value in enumerate(tops[level])}
         known = table.filter(table.value.isin(list(places))).mutate(place=table.value.cases(*places.items()))
         base = fetch(known.group_by("place").agg(amount=known.amount.sum().cast("float64"))).set_index("place").amount

@@ -128,7 +128,7 @@ def unusable_values(con: Any, opened: SourceTable, config: Config) -> tuple[list
         settled = settle_records(alone, config)
         aside = pd.concat([settled.aside, unreadable_lines(alone)])
         if opened.source.events:
-            events = engine.materialize(con, all_events(settled.sources, config), f"checked_{opened.name}")
+            events = engine.materialize(con, all_events(settled.sources, config), f"checked_{opened.name}", on_disk=True)
             check_events(settled.sources, events, config)
             aside = set_aside(alone, events, settled.aside)
         check_rejects(alone, aside, config.ingest.max_reject_share)

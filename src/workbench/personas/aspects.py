@@ -35,23 +35,23 @@ def tell_aspects(drivers: pd.DataFrame, compared: pd.DataFrame, catalog: pd.Data
     more = compared.join(words, on="feature")
     more["aspect"] = _aspects(more)
     nearest = np.where(more.effect_size > 0, more.ci_low, -more.ci_high)
-    sound = more.aspect.notna() & (more.n >= ANSWERED) & (more.q_value < settings.false_discovery) & (nearest >= settings.min_effect / 2)  # fmt: skip
-    more = more[sound & (more.aspect != APART) & ((more.effect_size > 0) | (more.aspect == "priority") | _is_score(more))]
+    sound = (more.aspect != APART) & (more.n >= ANSWERED) & (more.q_value < settings.false_discovery) & (nearest >= settings.min_effect / 2)  # fmt: skip
+    more = more[sound & ((more.effect_size > 0) | (more.aspect == "priority") | _is_score(more))]
     more = more.assign(claim=np.where(more.effect_size > 0, more.high, more.low), strength=more.effect_size.abs())
     more = more[~more.claim.str.contains(SENSITIVE)]
     already = pd.MultiIndex.from_frame(drivers[["segment_id", "claim"]])
     more = more[~pd.MultiIndex.from_frame(more[["segment_id", "claim"]]).isin(already)]
     more = more.sort_values(["segment_id", "strength", "feature"], ascending=[True, False, True])
     more = more[more.groupby(["segment_id", "aspect"]).cumcount() < TOLD].drop_duplicates(["segment_id", "claim"])
-    told = drivers.assign(aspect=_aspects(drivers).fillna(APART))
+    told = drivers.assign(aspect=_aspects(drivers))
     every = pd.concat([told, more[told.columns]], ignore_index=True) if len(more) else told
     order = every.effect_size.abs().sort_values(ascending=False, kind="stable").index
     return every.loc[order].sort_values("segment_id", kind="stable").astype({"aspect": "str", "claim": "str"}).reset_index(drop=True)  # fmt: skip
 
 
 def _aspects(compared: pd.DataFrame) -> pd.Series:
-    """The aspect of each comparison, missing where it is of none; a high score sets apart, it is no complaint."""
-    return compared.family.map(ASPECTS).mask(_is_score(compared) & (compared.effect_size > 0), APART)
+    """The aspect of each comparison, `APART` where it is of none; a high score is no complaint."""
+    return compared.family.map(ASPECTS).mask(_is_score(compared) & (compared.effect_size > 0)).fillna(APART)
 
 
 def _is_score(compared: pd.DataFrame) -> pd.Series:

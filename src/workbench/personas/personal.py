@@ -84,7 +84,8 @@ def recommend(found: Baskets) -> np.ndarray:
     members = sparse.csr_array((np.ones(len(segment)), (segment, np.arange(len(segment)))), shape=(len(kinds), len(segment)))
     sums, sizes = (members @ found.before).toarray(), np.bincount(segment, minlength=len(kinds))[:, None]
     share = np.log((sums + PRIOR * everybody) / (sizes + PRIOR))
-    lift, weights = _log_lift(own), _linear(own)
+    together = (own.T @ own).toarray()
+    lift, weights = _log_lift(together, len(found.customers)), _linear(together)
 
     def score(rows: slice) -> np.ndarray:
         mine = own[rows]
@@ -100,18 +101,18 @@ def popular(found: Baskets) -> np.ndarray:
     return _best(found, lambda rows: np.tile(order, (rows.stop - rows.start, 1)), np.ones(len(order), bool))
 
 
-def _log_lift(own: sparse.csr_array) -> np.ndarray:
-    together = (own.T @ own).toarray()
-    buyers = own.sum(axis=0)
-    chance = np.outer(buyers, buyers) / max(own.shape[0], 1)
+def _log_lift(together: np.ndarray, customers: int) -> np.ndarray:
+    """(products, products) customers who bought both, buyers on the diagonal -> log of observed over expected by chance, shrunk."""
+    buyers = together.diagonal()
+    chance = np.outer(buyers, buyers) / max(customers, 1)
     lift = np.log((together + PAIRS) / (chance + PAIRS))
     np.fill_diagonal(lift, 0.0)
     return lift
 
 
-def _linear(own: sparse.csr_array) -> np.ndarray:
-    """(customers, products) 0 or 1 -> weights by which the other products predict each, none its own (Steck 2019, equation 8)."""
-    inverse = np.linalg.inv((own.T @ own).toarray() + RIDGE * np.eye(own.shape[1]))
+def _linear(together: np.ndarray) -> np.ndarray:
+    """The same -> weights by which the other products predict each, none its own (Steck 2019, equation 8)."""
+    inverse = np.linalg.inv(together + RIDGE * np.eye(len(together)))
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     return weights

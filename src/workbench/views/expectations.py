@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from workbench.features.decline import FALSE_ALARMS
 from workbench.views.theme import ACCENT, GREY, plain
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ def say_declines(declines: pd.DataFrame) -> str:
         return "**Nobody is flagged:** no customer's activity has fallen below their own earlier level for weeks."
     weeks, share = round(flagged.weeks_since.median()), len(flagged) / len(declines)
     ago = f"{weeks} week{'' if weeks == 1 else 's'} ago"
-    few = "Chance alone may flag as many (up to 5% of steady customers): look at each of them, and take the number for no decline of all."
-    some = "Of steady customers chance alone flags at most 5%."
-    return f"**{len(flagged):,} of {len(declines):,} customers ({share:.1%}) are flagged**: their activity fell below their own earlier level, typically {ago}. {few if share <= 0.05 else some} Slow declines of customers with less than three active days a week are mostly missed."
+    few = f"Chance alone may flag as many (up to {FALSE_ALARMS:.0%} of steady customers): look at each of them, and take the number for no decline of all."
+    some = f"Of steady customers chance alone flags at most {FALSE_ALARMS:.0%}."
+    return f"**{len(flagged):,} of {len(declines):,} customers ({share:.1%}) are flagged**: their activity fell below their own earlier level, typically {ago}. {few if share <= FALSE_ALARMS else some} Slow declines of customers with less than three active days a week are mostly missed."
 
 
 def say_proxies(proxies: pd.DataFrame, held: tuple[str, ...]) -> str:
