@@ -219,6 +219,16 @@ def test_the_largest_categories_come_first_and_ties_by_name():
     assert affinity.top_values(WINDOW.events(events), "category", 3) == ("D", "B", "C")
 
 
+def test_a_subcategory_that_readers_know_by_the_word_of_a_category_makes_no_second_feature_of_that_word():
+    bought = [("FUEL", "PUMP 1", 50), ("FOOD", "BREAD", 9), ("FOOD", "SNACKS", 8), ("FOOD", "MILK", 7)]
+    rows = [order("a", "2024-04-01T10:00", f"o{i}", paid, kind, subcategory=part) for i, (kind, part, paid) in enumerate(bought)]
+    counts, names = {"category": 12, "subcategory": 2}, {"FUEL": "fuel", "PUMP 1": "fuel"}
+    tops = affinity.top_levels(WINDOW.events(table(rows)), counts, names)
+    assert tops == {"category": ("FUEL", "FOOD"), "subcategory": ("BREAD", "SNACKS")}
+    nouns = [f.noun for f in affinity.affinity_catalog(tops, names)]
+    assert len(nouns) == len(set(nouns))
+
+
 def test_outcomes_by_hand():
     events = table(
         [

@@ -13,7 +13,7 @@ from workbench.core.contracts import check_frame
 from workbench.core.errors import WorkbenchError
 from workbench.personas import quotes
 from workbench.personas.aspects import known_shares, tell_aspects
-from workbench.personas.naming import fault_of_name, kept_names, name_segments
+from workbench.personas.naming import LEADS, fault_of_name, kept_names, name_segments, still_true
 from workbench.personas.profile import choose_drivers, compare_segments
 from workbench.personas.story import NUMBER, check_story, show_value, tell_claim, tell_personas
 
@@ -123,6 +123,25 @@ def test_a_segment_that_continues_keeps_its_name_while_it_is_sound_and_its_own()
     assert names.is_unique
     assert set(names.index) == set(PLANTED)
     assert kept_names(None) == {}
+
+
+def test_a_name_is_kept_as_long_as_every_word_of_it_is_true():
+    other = next(n for s, n in NAMES.items() if s != 1 and not set(n.lower().split()) <= set(NAMES[1].lower().split()))
+    assert still_true({1: NAMES[1]}, COMPARED, catalog()) == {1: NAMES[1]}
+    assert still_true({1: other}, COMPARED, catalog()) == {}
+    assert still_true({1: other}, COMPARED, catalog(), given=[other]) == {
+        1: other
+    }  # an analyst's name is the analyst's to take back
+    barely = COMPARED.assign(
+        ci_low=COMPARED.ci_low.where(COMPARED.effect_size < 0, 0.01),
+        ci_high=COMPARED.ci_high.where(COMPARED.effect_size > 0, -0.01),
+    )
+    assert still_true({1: NAMES[1]}, barely, catalog()) == {1: NAMES[1]}  # enough to keep a name, not to make one
+    assert name_segments(barely, catalog(), LABELS.value_counts())[1] != NAMES[1]
+
+
+def test_no_name_claims_a_rank_that_another_segment_could_contradict():
+    assert not any(word.lower().startswith(("top", "most", "best", "least")) for pair in LEADS.values() for word in pair)
 
 
 def test_a_kept_name_is_not_given_to_another_segment():

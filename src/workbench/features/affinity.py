@@ -17,6 +17,16 @@ from workbench.features.purchases import order_lines
 LEVELS = ("category", "subcategory")
 
 
+def top_levels(happened: ir.Table, counts: Mapping[str, int], names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Level -> its `counts` largest values; a subcategory that readers know by the word of a category is left to the category."""
+    tops, words = {}, set()
+    for level in LEVELS:
+        largest = top_values(happened, level, counts[level] + len(words))
+        tops[level] = tuple(v for v in largest if _word(v, names) not in words)[: counts[level]]
+        words |= {_word(value, names) for value in tops[level]}
+    return tops
+
+
 def top_values(happened: ir.Table, level: str, count: int) -> tuple[str, ...]:
     """The `count` categories (or subcategories) with most revenue in the window, largest first, ties by name.
 
@@ -43,11 +53,15 @@ def affinity_catalog(tops: Mapping[str, tuple[str, ...]], names: Mapping[str, st
     declared = [Feature("category_count", "affinity", "categories", "different categories bought", "buy across many categories", "buy in few categories", "product", "categories bought")]  # fmt: skip
     for level in LEVELS:
         for value in tops[level]:
-            word = names.get(value, value.lower())
+            word = _word(value, names)
             declared.append(
                 Feature(share_feature(level, value), "affinity", "share", f"share of revenue in {word}, shrunk", f"spend much on {word} products", f"spend little on {word} products", "product", f"{word} share")
             )  # fmt: skip
     return declared
+
+
+def _word(value: str, names: Mapping[str, str]) -> str:
+    return names.get(value, value.lower())
 
 
 def affinity_features(happened: ir.Table, tops: Mapping[str, tuple[str, ...]], prior: float) -> pd.DataFrame:

@@ -141,7 +141,7 @@ def plan_features(
     found, held = profile.plan_profile(known.customers, known.people, attributes, settings.min_coverage)
     return Plan(
         window, settings, dict(names or {}), dict(attributes.growth), attributes.separator,
-        {level: affinity.top_values(happened, level, count) for level, count in counts.items()},
+        affinity.top_levels(happened, counts, names or {}),
         engagement.frequent_channels(happened, settings.min_coverage), tuple(types), frozenset(columns),
         tuple(sorted(fetch(asked.select("topic").distinct()).topic)), topics.plan_topics(happened, types, settings.min_coverage),
         topics.learn_language(before, settings.text_topics), tuple(found), tuple(held), len(known.people) > 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,18 +16,19 @@ PEOPLE = {"b2c": ("shoppers", "buyers"), "b2b": ("accounts", "accounts")}
 KNOWN = 0.5  # a trait that is known for fewer members does not describe the segment
 SURE = 0.1  # a trait enters a name only when its whole interval is at least so far from everybody else
 LEADS = {
-    # feature: (word when high, word when low); what the name begins with
-    "net_revenue": ("Top-spending", "Light-spending"),
-    "revenue_last_28": ("Top-spending", "Lately quiet"),
+    # feature: (word when high, word when low); what the name begins with. A word compares with everybody else and ranks nobody:
+    # "high-spending" is true of several segments, "top-spending" would be of one.
+    "net_revenue": ("High-spending", "Light-spending"),
+    "revenue_last_28": ("Lately-active", "Lately-quiet"),
     "order_count": ("Frequent", "Occasional"),
-    "orders_last_28": ("Frequent", "Lately quiet"),
+    "orders_last_28": ("Lately-active", "Lately-quiet"),
     "active_weeks": ("Steady", "Occasional"),
     "gap_days_mean": ("Seldom-ordering", "Frequent"),
     "gap_days_cv": ("Irregular", "Regular"),
     "recency_days": ("Fading", "Recent"),
     "aov": ("Large-order", "Small-order"),
     "lines_per_order": ("Many-item", "Few-item"),
-    "line_value": ("High-value-item", "Low-value-item"),
+    "price_tier": ("Premium-item", "Budget-item"),
     "revenue_trend": ("Growing", "Declining"),
     "weekend_share": ("Weekend", "Weekday"),
     "morning_share": ("Morning", ""),
@@ -78,10 +79,27 @@ def name_segments(
     """All comparisons (see `compare_segments`) -> segment_id: name; unique, at most four words, the same for the same data.
 
     The two strongest traits of different kinds make the name: "Large-order discount-seeking shoppers", or with a category
-    "Large-order produce buyers"; kind b2b: "accounts". kept: names that segments have already (see `kept_names`). Larger segments
-    choose first; a taken name gives way to the next pair.
+    "Large-order produce buyers"; kind b2b: "accounts". kept: names that segments have already (see `kept_names`, `still_true`).
+    Larger segments choose first; a taken name gives way to the next pair.
     """
     return _choose(compared, catalog, sizes, partial(_candidates, people=PEOPLE[kind]), kept or {})
+
+
+def still_true(
+    kept: Mapping[int, str], compared: pd.DataFrame, catalog: pd.DataFrame, given: Collection[str] = ()
+) -> dict[int, str]:
+    """Names of an earlier run -> those of which every word is a trait of the segment today, beyond doubt.
+
+    A new name needs traits that stand out by `SURE`, a kept one only those that are surely there, so that names do not flicker.
+    given: names that analysts gave; their word is theirs to take back.
+    """
+    told, true = catalog.set_index("feature"), {}
+    for segment, name in kept.items():
+        words = {t.word.lower() for t in _traits(compared, segment, told, 0.0)}
+        said = {word for word in name.lower().split() if word not in PEOPLE_WORDS}
+        if name in given or said <= words:
+            true[segment] = name
+    return true
 
 
 def kept_names(lineage: pd.DataFrame | None) -> dict[int, str]:
@@ -144,14 +162,19 @@ def _choose(
     taken = {_words(name): (segment, name) for segment, name in kept.items() if segment in sizes.index}
     named = {segment for segment, _ in taken.values()}
     for segment in sizes.drop(list(named)).sort_values(ascending=False, kind="stable").index:
-        mine = compared[(compared.segment_id == segment) & (compared.coverage >= KNOWN)]
-        mine = mine.assign(strength=mine.effect_size.abs())
-        mine = mine[np.where(mine.effect_size > 0, mine.ci_low, -mine.ci_high) >= SURE]
-        mine = mine.sort_values(["strength", "feature"], ascending=[False, True])
-        traits = [t for row in mine.itertuples() if (t := _trait(row.feature, row.effect_size, told))]
+        traits = _traits(compared, segment, told, SURE)
         name = next(name for name in candidates(traits) if _words(name) not in taken)
         taken[_words(name)] = (segment, name)
     return pd.Series(dict(taken.values())).sort_index()
+
+
+def _traits(compared: pd.DataFrame, segment: int, told: pd.DataFrame, least: float) -> list[Trait]:
+    """A segment's traits, the strongest first: known of enough members, and the whole interval further than `least` from everybody else."""
+    mine = compared[(compared.segment_id == segment) & (compared.coverage >= KNOWN)]
+    mine = mine.assign(strength=mine.effect_size.abs())
+    mine = mine[np.where(mine.effect_size > 0, mine.ci_low, -mine.ci_high) >= least]
+    mine = mine.sort_values(["strength", "feature"], ascending=[False, True])
+    return [t for row in mine.itertuples() if (t := _trait(row.feature, row.effect_size, told))]
 
 
 def _words(name: str) -> frozenset[str]:
@@ -189,7 +212,7 @@ def _trait(feature: str, effect: float, told: pd.DataFrame) -> Trait | None:
 GROUPS = {
     "frequency": "rhythm", "cadence": "rhythm", "recency": "rhythm", "value": "money", "trend": "money", "order": "order",
 }  # fmt: skip
-PER_ORDER = ("aov", "lines_per_order", "line_value")
+PER_ORDER = ("aov", "lines_per_order")
 
 
 def _candidates(traits: list[Trait], people: tuple[str, str]) -> Iterator[str]:

@@ -66,14 +66,25 @@ def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int
     return axes
 
 
-def say_names(names: pd.Series, kept: Mapping[int, str], feedback: pd.DataFrame, stray: pd.DataFrame) -> str:
-    """Where the names come from, and what of the teams' feedback concerned nobody."""
+def say_names(
+    names: pd.Series, before: Mapping[int, str], kept: Mapping[int, str], feedback: pd.DataFrame, stray: pd.DataFrame
+) -> str:
+    """Where the names come from, which of the last run are true no longer, and what of the teams' feedback concerned nobody.
+
+    before: the last run's names of segments that went on; kept: those of them that are still true.
+    """
     renamed = feedback[feedback.kind == "rename"].text
     wished = int(names.isin(renamed).sum())
     from_before = sum(names.get(segment) == name for segment, name in kept.items())
     made = len(names) - wished - from_before
     tail = f" No segment is called {', '.join(f'“{plain(s)}”' for s in stray.segment.unique())}, so that feedback changed nothing." if len(stray) else ""  # fmt: skip
-    return f"Of {len(names)} names {made} are made from this run's drivers, {from_before} are kept from the last run and {wished} were given by analysts.{tail}"
+    gone = [
+        f"“{plain(before[s])}” (now “{plain(names[s])}”)"
+        for s in before
+        if s not in kept and names.get(s, before[s]) != before[s]
+    ]
+    given_up = f" No longer true of their segments, and given up: {', '.join(gone)}." if gone else ""
+    return f"Of {len(names)} names {made} are made from this run's drivers, {from_before} are kept from the last run and {wished} were given by analysts.{given_up}{tail}"
 
 
 def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
