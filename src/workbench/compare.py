@@ -143,7 +143,12 @@ def _centres(later: Run, earlier: Run) -> tuple[pd.DataFrame | None, pd.DataFram
 
 
 def _placebos(earlier: Run, later: Run, lineage: pd.DataFrame) -> list[tuple[pd.DataFrame, dict[int, int]]]:
-    """The two runs' own migration with its placebo, in the earlier one's ids; none where one of them could not measure it."""
+    """The two runs' own migration with its placebo, in the earlier one's ids; none where one of them could not measure it.
+
+    None either for two runs of one day: a placebo is what two looks at different weeks show, and there is one look.
+    """
+    if earlier.config.as_of == later.config.as_of:
+        return []
     tables = [run.read("migration") if run.has("migration") else None for run in (earlier, later)]
     if any(table is None or table.empty for table in tables):
         return []

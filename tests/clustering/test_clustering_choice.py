@@ -29,13 +29,14 @@ def test_figures_that_choose_are_those_after_the_repair():
     assert table.surviving.to_list() == pytest.approx([0.28 * 0.75, 0.20 * 0.70])
 
 
-def test_among_equals_the_finer_one_is_taken_and_chance_is_judged_in_pairs():
+def test_the_cut_of_which_most_survives_is_taken_and_how_sure_that_is_is_judged_in_pairs():
     steady, finer = [0.80, 0.70, 0.75], [0.79, 0.71, 0.74]
-    table = choice.choose({10: cut(10, 0.3, steady), 12: cut(12, 0.3, finer), 15: cut(15, 0.3, [0.6, 0.5, 0.55])})
-    assert table.n_segments[table.chosen].to_list() == [12]
-    worse = [value - 0.02 for value in steady]  # a little worse in every refit is no chance
-    table = choice.choose({10: cut(10, 0.3, steady), 12: cut(12, 0.3, worse)})
-    assert table.n_segments[table.chosen].to_list() == [10]
+    table = choice.choose({10: cut(10, 0.3, steady), 12: cut(12, 0.3, finer), 15: cut(15, 0.3, [0.6, 0.4, 0.55])})
+    assert table.n_segments[table.chosen].to_list() == [10]  # a finer one that knows no more would only come back less
+    assert table.surviving_error[0] == 0
+    assert 0 < table.surviving_error[1] < table.surviving_error[2]
+    more = choice.choose({10: cut(10, 0.3, steady), 12: cut(12, 0.33, finer)})
+    assert more.n_segments[more.chosen].to_list() == [12]
 
 
 def test_of_two_cuts_that_end_in_as_many_segments_the_better_one_is_taken():

@@ -137,10 +137,11 @@ def test_readers_are_told_when_nothing_moved_and_when_there_is_no_earlier_run(tw
     ids = {i: i for i in range(4)}
     placebo = pd.DataFrame({"from_segment": range(4), "to_segment": range(4), "placebo_share": 0.25})
     same = pd.DataFrame({"segment_id": range(4), "previous_id": range(4), "change": "continued"})
-    moved = changes.moved_share(changes.build_moves(before, before, same, [(placebo, ids)]))
+    moves = changes.build_moves(before, before, same, [(placebo, ids)])
+    moved = changes.moved_share(moves)
     changed = changes.build_kpi_changes(two_runs[0][0][0], two_runs[0][0][0], same)
     found = SimpleNamespace(
-        earlier="a", later="b", dates=(1, 2), notes=["a *season*"], lineage=lineage, moved=moved, kpi_changes=changed,
+        earlier="a", later="b", dates=(1, 2), notes=["a *season*"], lineage=lineage, moved=moved, moves=moves, kpi_changes=changed,
         drift=pd.DataFrame({"feature": ["x_y"], "psi": [0.3], "chance": [0.1], "weight": [1.0], "drift": ["large"]}),
     )  # fmt: skip
     text = views.say_changed(found)
@@ -148,6 +149,11 @@ def test_readers_are_told_when_nothing_moved_and_when_there_is_no_earlier_run(tw
     assert "No movement beyond chance" in text
     assert r"x\_y (0.30)" in text
     assert f"0 of {(changed.segment_id == -2).sum()} changed beyond their intervals" in text
+    found.dates = (1, 1)
+    text = views.say_changed(found)
+    assert "Movement**: none, as no day passed; 0.0% of" in text
+    assert "KPIs** of all customers are those of the same days" in text
+    assert "beyond" not in text
 
 
 def test_refit_is_called_for_by_age_or_drift():
@@ -173,13 +179,23 @@ def test_refit_is_called_for_by_age_or_drift():
 
 def test_segments_are_put_down_developed_or_tested_again_for_a_reason():
     registry = pd.DataFrame(
-        [("s1", 0, "pilot", "pass"), ("s2", 1, "active", "pass"), ("s3", 2, "proposed", "watch"), ("s4", 3, "watch", "fail"), ("s5", -1, "sunset", "fail")],
+        [("s1", 0, "pilot", "pass"), ("s2", 1, "active", "pass"), ("s3", 2, "proposed", "watch"), ("s4", 3, "watch", "fail"), ("s5", -1, "sunset", "fail"),
+         ("s6", 4, "proposed", "pass"), ("s7", 5, "pilot", "watch")],
         columns=["key", "segment_id", "state", "verdict"],
     ).assign(since="2024-01-01", evidence="not found again")  # fmt: skip
     kpis = pd.DataFrame(
-        {"segment_id": [0, 1, -1], "kpi": "revenue_growth", "versus_total": ["above", "alike", ""], "value": [0.2, 0.0, 0.9]}
+        {
+            "segment_id": [0, 1, -1],
+            "kpi": "revenue_growth",
+            "versus_total": ["above", "alike", ""],
+            "value": [0.2, 0.0, 0.9],
+            "confidence": 0.95,
+        }
     )
-    quality = pd.DataFrame({"segment_id": range(4), "segment_name": list("abcd")})
+    quality = pd.DataFrame({"segment_id": range(6), "segment_name": list("abcdef")})
     advice = changes.advise_segments(registry, kpis, quality)
-    assert advice.advice.tolist() == ["develop", "keep", "retest", "sunset", "sunset"]
-    assert np.isnan(advice.revenue_growth.iloc[-1])
+    assert advice.advice.tolist() == ["develop", "keep", "retest", "sunset", "sunset", "retest", "retest"]
+    assert np.isnan(advice.revenue_growth.iloc[4])
+    assert "of 2 segments compared, about 0.05 would by chance" in advice.why[0]
+    assert "pilots only" in advice.why[5]
+    assert "no budget of its own" in advice.why[6]

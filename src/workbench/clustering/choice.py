@@ -113,8 +113,9 @@ def choose(cuts: dict[int, Cut]) -> pd.DataFrame:
     """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard), surviving (their product),
     surviving_error, chosen; a row per number of groups, all figures after the repair.
 
-    Chosen is the most segments whose surviving knowledge is within one standard error (over refits, paired) of the best: among
-    equals the finer one tells more. Knowledge is that of the earlier window; nothing after as_of is read.
+    Chosen is the cut with most surviving knowledge. surviving_error: standard error (over refits, paired) of how much less another cut
+    has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
+    window; nothing after as_of is read.
     """  # fmt: skip
     rows = [(k, c.n_segments, c.knowledge, c.agreement.mean(), c.surviving.mean()) for k, c in cuts.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -123,8 +124,7 @@ def choose(cuts: dict[int, Cut]) -> pd.DataFrame:
     surviving = np.stack([c.surviving for c in cuts.values()])
     short = surviving[table.surviving.argmax()] - surviving
     table["surviving_error"] = short.std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
-    within = (short.mean(axis=1) <= table.surviving_error) & (table.knowledge > 0)
-    best = table[within].sort_values(["n_repaired", "surviving"]).index[-1] if within.any() else table.n_segments.idxmin()
+    best = table.surviving.idxmax() if (table.knowledge > 0).any() else table.n_segments.idxmin()
     return table.assign(chosen=table.index == best)
 
 

@@ -219,7 +219,7 @@ def estimate_case(cells: pd.DataFrame, assumptions: Assumptions, settings: KpiSe
     gain_low, gain_mid, gain_high: additional margin (bounds at the level `confidence`, and its expectation), cost not deducted; value,
     value_low, value_high: less cost; pays: chance that it is above 0; break_even: uplift of those addressed from which it pays, at
     expected cost; verdict: pays, loses, or not distinguishable from zero; lost_per_month: expected value that waiting a month gives up.
-    best: place among the three next actions, else 0; months: that all horizons last. Further the columns of `pick_pilots` and `allocate_budget`.
+    reachable: customers that treatment may reach. best: place among the three next actions, else 0; months: that all horizons last. Further the columns of `pick_pilots` and `allocate_budget`.
     """
     drawn, expected = draw_values(assumptions, settings.draws, settings.seed), expected_values(assumptions)
     rows = [_estimate(cell, drawn, expected, assumptions, settings.confidence, days) for _, cell in cells.iterrows()]
@@ -227,7 +227,7 @@ def estimate_case(cells: pd.DataFrame, assumptions: Assumptions, settings: KpiSe
                "break_even", "verdict", "lost_per_month"]  # fmt: skip
     types = {c: "str" if c in ("assumption", "verdict") else "float64" for c in columns}
     case = cells.join(pd.DataFrame(rows, index=cells.index, columns=columns).astype(types))
-    case = case.join(pick_pilots(case, assumptions))
+    case = case.assign(reachable=case.customers * case.addressable).join(pick_pilots(case, assumptions))
     case = case.join(allocate_budget(case, assumptions.limits)).sort_values("rank", kind="stable", ignore_index=True)
     months = assumptions.limits.horizons * days / DAYS_PER_MONTH
     return case.assign(best=_place_best(case), months=months, confidence=settings.confidence)
@@ -296,7 +296,7 @@ def _seen(uplift: pd.Series, per_uplift: pd.Series, error: pd.Series) -> tuple[p
 def allocate_budget(case: pd.DataFrame, limits: Limits) -> pd.DataFrame:
     """case -> marginal_return, rank, chosen, reason, by the case's index: actions in the order of what one more unit of money brings.
 
-    Taken while money, hours and the segment's share of the budget last, value is expected and the segment does not fail.
+    Taken while money, hours and the segment's share of the budget last, value is expected and the segment has passed its test.
     """
     order = case.assign(marginal_return=case.value / case.cost.where(case.cost > 0))
     order = order.sort_values(["marginal_return", "value"], ascending=False, kind="stable")
@@ -316,6 +316,7 @@ def _why_not(cell: tuple, money: float, hours: float, of_segment: float, limits:
     reasons = (
         (cell.value <= 0, "costs more than it is expected to bring"),
         (FEASIBLE[cell.stability_verdict] == 0, "the segment does not survive resampling"),
+        (FEASIBLE[cell.stability_verdict] < 1, "the segment has not passed: no budget of its own"),
         (cell.hours > hours, "no hours of work left"),
         (cell.cost > money, "no budget left"),
         (cell.cost > of_segment, f"the segment would get more than {limits.max_share:.0%} of the budget"),

@@ -233,12 +233,16 @@ def refit_by(signals: pd.DataFrame, before: dt.date, now: dt.date) -> dt.date:
 def advise_segments(registry: pd.DataFrame, kpis: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
     """The later run's registry, KPIs and segments -> advice (sunset, retest, develop, keep) per living or put down segment, and why.
 
-    sunset: put down, or failing; retest: on watch or no better than proposed; develop: passed, and its revenue grows more than that of
-    all customers (the interval excludes theirs); keep: the rest.
+    sunset: put down, or failing; retest: on watch, or proposed and not yet passed a second time; develop: passed, and its revenue
+    grows more than that of all customers (the interval excludes theirs); keep: the rest. With many segments some intervals do so by
+    chance, and `why` says how many.
     """
     growth = kpis[(kpis.kpi == "revenue_growth") & (kpis.segment_id >= 0)].set_index("segment_id")
     names = quality.set_index("segment_id").segment_name
-    rows = [(*_advice(row, growth.versus_total.get(row.segment_id, "")), row) for row in registry.itertuples()]
+    compared = growth[growth.versus_total.isin(["above", "below", "alike"])]
+    by_chance = ((1 - compared.confidence) / 2).sum()
+    chance = f" (of {len(compared)} segments compared, about {by_chance:.1g} would by chance alone)"
+    rows = [(*_advice(row, growth.versus_total.get(row.segment_id, ""), chance), row) for row in registry.itertuples()]
     return pd.DataFrame(
         {
             "segment_id": [row.segment_id for *_, row in rows], "segment_name": [names.get(row.segment_id, f"no longer found ({row.key})") for *_, row in rows],
@@ -249,16 +253,18 @@ def advise_segments(registry: pd.DataFrame, kpis: pd.DataFrame, quality: pd.Data
     )  # fmt: skip
 
 
-def _advice(row: tuple, growth: str) -> tuple[str, str]:
+def _advice(row: tuple, growth: str, chance: str) -> tuple[str, str]:
     match row.state, row.verdict:
         case "sunset", _:
             return "sunset", row.evidence
         case _, "fail":
             return "sunset", "does not survive resampling; once more and it is put down"
-        case (("watch" | "proposed"), _):
-            return "retest", "not yet passed, or not passed again: no budget of its own before the next run"
+        case "proposed", "pass":
+            return "retest", "passed for the first time: pilots only, with a control group, until it passes again"
+        case (("watch" | "proposed"), _) | (_, "watch"):
+            return "retest", "has not passed: no budget of its own; treat it with its macro-segment until it does"
         case _ if growth == "above":
-            return "develop", "passed, and its revenue grows more than that of all customers"
+            return "develop", f"passed, and its revenue grows more than that of all customers{chance}"
         case _ if growth == "below":
-            return "keep", "passed, but its revenue does worse than that of all customers: find out why"
+            return "keep", f"passed, but its revenue does worse than that of all customers: find out why{chance}"
     return "keep", "passed; its growth cannot be told from that of all customers"

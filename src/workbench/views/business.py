@@ -26,11 +26,12 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
         )
     best = case[case["best"] > 0].sort_values("best")
     unsure, pay, lose = (int((case.verdict == verdict).sum()) for verdict in ("not distinguishable from zero", "pays", "loses"))
-    counts = f"Under these assumptions {unsure} of {len(case)} possible actions cannot be told from zero, {pay} pay and {lose} lose; {int(case.chosen.sum())} stay within all limits."  # fmt: skip
+    surely = "none surely pays" if pay == 0 else f"{pay} surely pay{'s' if pay == 1 else ''}"
+    counts = f"Under these assumptions, of {len(case)} possible actions {surely}, {unsure} cannot be told from zero and {lose} lose. {int(case.chosen.sum())} are expected to bring more than they cost, belong to a segment that passed its test, and fit into budget and hours."  # fmt: skip
     if best.empty:
         return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
     first = case.iloc[0]
-    head = f"{counts} **Best next actions: {len(best)}**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
+    head = f"{counts} **The next actions, by expected value**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
     together = (
         f"Together: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
@@ -42,7 +43,7 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
 def _say_action(row: tuple, currency: str) -> str:
     sure = "" if row.verdict == "pays" else f" – {row.verdict}: try it on half of them first"
     limit = "" if row.chosen else f" ({theme.plain(row.reason)})"
-    return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.customers * row.addressable:,.0f} of them reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
+    return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.reachable:,.0f} of them reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
 
 def say_waiting(case: pd.DataFrame, currency: str) -> str:
@@ -96,12 +97,16 @@ def assumptions_table(assumptions: pd.DataFrame) -> theme.Shown:
 def case_table(case: pd.DataFrame, rows: int = 15) -> theme.Shown:
     """business_case -> actions in the order of what one more unit of money brings, and why an action is taken or not."""
     names = {
-        "segment_name": "segment", "scenario": "stage", "treatment": "treatment", "customers": "customers", "cost": "cost", "value": "expected value", "value_low": "low",
+        "segment_name": "segment", "scenario": "stage", "treatment": "treatment", "customers": "customers", "reachable": "reachable", "cost": "cost", "value": "expected value", "value_low": "low",
         "value_high": "high", "pays": "chance to pay", "break_even": "pays from uplift", "marginal_return": "per unit of money", "reason": "in the budget",
     }  # fmt: skip
-    money = dict.fromkeys(("cost", "value", "value_low", "value_high"), "{:,.0f}")
+    money = dict.fromkeys(("reachable", "cost", "value", "value_low", "value_high"), "{:,.0f}")
     return theme.table(
-        case, "Where the budget goes: expected value less cost", names, money | {"pays": "{:.0%}", "break_even": "{:.1%}"}, rows
+        case,
+        "Where the budget goes, by what one more unit of money is expected to bring",
+        names,
+        money | {"pays": "{:.0%}", "break_even": "{:.1%}"},
+        rows,
     )
 
 

@@ -25,7 +25,7 @@ def say_changed(found: Any) -> str:
     if not found.earlier:
         return "\n\n".join([NO_EARLIER, *lines])
     head = f"From run {theme.plain(found.earlier)} (as of {found.dates[0]}) to run {theme.plain(found.later)} (as of {found.dates[1]}):"
-    return "\n\n".join([*lines, head, "\n".join([_say_lineage(found.lineage), _say_moved(found.moved), _say_drift(found.drift), say_kpi_changes(found.kpi_changes)])])  # fmt: skip
+    return "\n\n".join([*lines, head, "\n".join([_say_lineage(found.lineage), _say_moved(found), _say_drift(found.drift), _say_kpis(found)])])  # fmt: skip
 
 
 def _say_lineage(lineage: pd.DataFrame) -> str:
@@ -40,7 +40,11 @@ def _say_lineage(lineage: pd.DataFrame) -> str:
     return f"- **Segments**: {told}{share}."
 
 
-def _say_moved(moved: dict[str, float]) -> str:
+def _say_moved(found: Any) -> str:
+    moved, moves = found.moved, found.moves
+    if found.dates[0] == found.dates[1]:
+        elsewhere = moves.customers[~moves.stayed].sum() / max(moves.customers.sum(), 1)
+        return f"- **Movement**: none, as no day passed; {elsewhere:.1%} of {moves.customers.sum():,} stand in another segment than the one that continues theirs because segments were found anew."
     if not moved["customers"] > 0:
         return "- **Movement** cannot be told from chance: at least one of the runs has no placebo."
     told = f"{moved['observed']:.1%} of {moved['customers']:,.0f} stand in another segment than the one that continues theirs, and {moved['placebo']:.1%} would with nothing changed"  # fmt: skip
@@ -56,6 +60,13 @@ def _say_drift(drift: pd.DataFrame) -> str:
     most = drift[drift.drift != "stable"].head(3)
     told = f"; most of all {', '.join(f'{theme.plain(r.feature)} ({r.psi:.2f})' for r in most.itertuples())}" if len(most) else ""
     return f"- **Features**: of {len(drift)}, {large} shifted much (index from 0.25) and {moderate} moderately (from 0.1){told}."
+
+
+def _say_kpis(found: Any) -> str:
+    total = found.kpi_changes[found.kpi_changes.segment_id == theme.TOTAL]
+    if found.dates[0] == found.dates[1] and (total.change == 0).all():
+        return "- **KPIs** of all customers are those of the same days, so they are the same."
+    return say_kpi_changes(found.kpi_changes)
 
 
 def say_kpi_changes(changed: pd.DataFrame) -> str:
@@ -119,7 +130,7 @@ def advice_table(advice: pd.DataFrame) -> theme.Shown:
     order = advice.assign(place=advice.advice.map({"sunset": 0, "retest": 1, "develop": 2, "keep": 3})).sort_values(
         "place", kind="stable"
     )
-    names = {"segment_name": "segment", "state": "state", "since": "since", "revenue_growth": "revenue growth", "advice": "advice", "why": "why"}  # fmt: skip
+    names = {"segment_name": "segment", "state": "state", "since": "since", "verdict": "stability", "revenue_growth": "revenue growth", "advice": "advice", "why": "why"}  # fmt: skip
     return theme.table(order, "Which segments to sunset, retest, develop or keep", names, {"revenue_growth": "{:+.1%}"})
 
 
@@ -179,7 +190,10 @@ def chart_moves(found: Any) -> Axes:
             axes.text(x + (0.02 if side == "left" else -0.02), (low + high) / 2, short(words.get(segment, str(segment))), ha=side, va="center", fontsize=8)  # fmt: skip
     axes.set(xlim=(-0.75, 1.75))
     axes.set_axis_off()
-    axes.set_title(f"{int(beyond.customers.sum()):,} of {int(moves.customers.sum()):,} customers are in a band that is wider than chance makes it\n(colour of the segment that they left; grey: stayed, or no more than by chance)", fontsize=10)  # fmt: skip
+    title = f"{int(beyond.customers.sum()):,} of {int(moves.customers.sum()):,} customers are in a band that is wider than chance makes it\n(colour of the segment that they left; grey: stayed, or no more than by chance)"
+    if moves.placebo_share.isna().all():
+        title = f"Where {int(moves.customers.sum()):,} customers stood and stand\n(grey: nothing here can be told from chance)"
+    axes.set_title(title, fontsize=10)
     return axes
 
 

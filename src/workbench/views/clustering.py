@@ -269,7 +269,7 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
         xlabel="number of dense groups, before the repair",
         ylabel="",
         ylim=(0, 1.08),
-        title=f"{chosen.n_repaired:.0f}: the most segments whose knowledge survives as well as the best",
+        title=f"{chosen.n_repaired:.0f} segments: of their knowledge most survives",
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=True, framealpha=1, edgecolor="none", loc="lower left", fontsize=9)
