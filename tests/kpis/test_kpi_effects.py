@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from workbench.core.stats import false_discovery
+from workbench.core.stats import false_discovery, pool_effects
 from workbench.kpis import effects
 
 I = np.arange(60)  # noqa: E741
@@ -61,10 +61,10 @@ def test_pooling_uses_the_variance_between_groups_of_dersimonian_and_laird():
     d, v = np.array([0.1, 0.3, 0.35, 0.65, 0.45, 0.15]), np.array([0.03, 0.03, 0.05, 0.01, 0.05, 0.02])
     tau2, mean = 0.039785966460723785, 0.34424967841900606
     b = 3 / 5 * v / (v + tau2)
-    pooled, low, high = effects.pool(d, np.sqrt(v), 0.95)
+    pooled, low, high = pool_effects(d, np.sqrt(v), 0.95)
     assert pooled == pytest.approx((1 - b) * d + b * mean, rel=1e-10)
     assert ((low < pooled) & (pooled < high)).all()
-    assert np.isnan(effects.pool(d[:3], np.sqrt(v[:3]), 0.95)[0]).all()
+    assert np.isnan(pool_effects(d[:3], np.sqrt(v[:3]), 0.95)[0]).all()
 
 
 def test_power_and_sample_size():
@@ -106,7 +106,7 @@ def test_pooled_intervals_cover_the_effects_of_the_groups(between):
     for _ in range(300):
         error = rng.uniform(0.5, 1.5, 20)
         truth = rng.normal(1, between, 20)
-        _, low, high = effects.pool(rng.normal(truth, error), error, 0.95)
+        _, low, high = pool_effects(rng.normal(truth, error), error, 0.95)
         hits.append(((low <= truth) & (truth <= high)).mean())
     assert np.mean(hits) >= 0.935
 

@@ -49,7 +49,7 @@ def test_names_from_the_data_are_plain_text(many):
     kpis = many[0].assign(versus_total=many[0].versus_total.mask(many[0].segment_id == 0, "above"))
     text = views.say_kpis(kpis, ("repeat_rate",))
     assert "&lt;b&gt;$group\\_0$ \\| \\*x\\*" in text
-    assert "<b>" not in text + views.kpi_table(*many)._repr_html_()
+    assert "<b>" not in text + views.kpi_table(*many, "buying")._repr_html_()
 
 
 def test_the_clearest_differences_are_named_with_their_interval():
@@ -62,12 +62,26 @@ def test_the_clearest_differences_are_named_with_their_interval():
 
 
 def test_tables(many):
-    total, wide, one = views.kpi_total_table(many[0]), views.kpi_table(*many), views.kpi_detail_table(many[0], "aov")
+    total, wide, one = views.kpi_total_table(many[0]), views.kpi_table(*many, "buying"), views.kpi_detail_table(many[0], "aov")
     assert len(total.frame) == 20
+    told = {kpi for part in views.PARTS.values() for kpi in part} | set(views.FUNNEL)
+    assert told == set(many[0].kpi)  # no KPI is in neither table
     assert wide.frame.customers.iloc[0] == "600"
     assert list(wide.frame.columns[:2]) == ["segment", "customers"]
     assert "segment_id" not in wide.frame
     assert len(one.frame) == many[0].segment_id.nunique()
+
+
+def test_what_is_simulated_is_marked_where_the_figure_stands(many):
+    kinds = {"pos": "real", "finance": "simulated", "survey": "simulated", "ads": "own"}
+    sources = pd.DataFrame({"kind": list(kinds), "origin": list(kinds.values())})
+    assert views.origin_of("nps", sources) == "simulated"
+    assert views.origin_of("aov", sources) == ""
+    assert views.origin_of("profitability", sources) == "partly simulated"
+    assert views.origin_of("clv", sources) == "partly simulated"  # predicted from everything
+    assert views.origin_of("response_rate", sources) == "partly simulated"  # no such system: whatever it came from
+    assert "data" in views.kpi_total_table(many[0], sources).frame
+    assert "data" not in views.kpi_total_table(many[0], sources.assign(origin="own")).frame
 
 
 def test_charts_state_their_finding(many):
@@ -85,7 +99,7 @@ def test_nothing_to_draw_is_said():
     frame = kpis_of([e for e in EVENTS if e["event_type"] == "survey"], predictions=None)
     assert views.chart_kpi_targets(frame).axes[0].get_title(loc="left") == "No computable KPI has a goal"
     assert "None of these" in views.chart_kpi_small_multiples(frame).axes[0].get_title(loc="left")
-    assert isinstance(views.kpi_table(frame, SEGMENTS).frame, pd.DataFrame)
+    assert isinstance(views.kpi_table(frame, SEGMENTS, "engagement").frame, pd.DataFrame)
     assert "**19 of 20" in views.say_kpis(frame)
 
 

@@ -178,3 +178,30 @@ def adjusted_r2_resampled(outcomes: np.ndarray, labels: np.ndarray, weights: np.
             between = np.where(sizes > 0, sums**2 / sizes, 0).sum(axis=1) - middle
             found[:, place] = 1 - (total - between) / (n - k) / (total / (n - 1))
     return found
+
+
+def pool_effects(effect: np.ndarray, error: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Effects of k groups -> (pooled effect, low, high): each drawn towards their mean by as much as chance explains.
+
+    Variance between groups after DerSimonian & Laird (1986): t2 = max(0, (Q - (k - 1)) / (sum w - sum w^2 / sum w)), w = 1 / error^2.
+    Empirical Bayes after Morris (1983, eq. 1.8 to 1.17): b = (k - 3) / (k - 1) error^2 / (error^2 + t2); pooled = (1 - b) effect + b m,
+    the mean m weighted by 1 / (error^2 + t2); its variance (1 - b) error^2 + b^2 / sum of weights + 2 / (k - 3) b^2 (effect - m)^2 c,
+    c = (mean error^2 + t2) / (error^2 + t2), allows for t2 being an estimate. Under four groups nothing is pooled (NaN).
+    """
+    known = np.isfinite(effect) & np.isfinite(error) & (error > 0)
+    k = int(known.sum())
+    pooled, low, high = np.full((3, len(effect)), np.nan)
+    if k < 4:
+        return pooled, low, high
+    d, s2 = effect[known], error[known] ** 2
+    w = 1 / s2
+    q = (w * (d - (w @ d) / w.sum()) ** 2).sum()
+    between = max(0.0, (q - (k - 1)) / (w.sum() - (w**2).sum() / w.sum()))
+    weight = 1 / (s2 + between)
+    mean, b = weight @ d / weight.sum(), (k - 3) / (k - 1) * s2 * weight
+    typical = (weight @ s2) / weight.sum() + between
+    spread = (1 - b) * s2 + b**2 / weight.sum() + 2 / (k - 3) * b**2 * (d - mean) ** 2 * typical * weight
+    half = stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(spread)
+    pooled[known] = (1 - b) * d + b * mean
+    low[known], high[known] = pooled[known] - half, pooled[known] + half
+    return pooled, low, high

@@ -113,33 +113,6 @@ def heterogeneity(effect: np.ndarray, error: np.ndarray, freedom: np.ndarray) ->
     return q, float(stats.f.sf(f, k - 1, (k**2 - 1) / (3 * loss)))
 
 
-def pool(effect: np.ndarray, error: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Effects of k groups -> (pooled effect, low, high): each drawn towards their mean by as much as chance explains.
-
-    Variance between groups after DerSimonian & Laird (1986): t2 = max(0, (Q - (k - 1)) / (sum w - sum w^2 / sum w)), w = 1 / error^2.
-    Empirical Bayes after Morris (1983, eq. 1.8 to 1.17): b = (k - 3) / (k - 1) error^2 / (error^2 + t2); pooled = (1 - b) effect + b m,
-    the mean m weighted by 1 / (error^2 + t2); its variance (1 - b) error^2 + b^2 / sum of weights + 2 / (k - 3) b^2 (effect - m)^2 c,
-    c = (mean error^2 + t2) / (error^2 + t2), allows for t2 being an estimate. Under four groups nothing is pooled (NaN).
-    """
-    known = np.isfinite(effect) & np.isfinite(error) & (error > 0)
-    k = int(known.sum())
-    pooled, low, high = np.full((3, len(effect)), np.nan)
-    if k < 4:
-        return pooled, low, high
-    d, s2 = effect[known], error[known] ** 2
-    w = 1 / s2
-    q = (w * (d - (w @ d) / w.sum()) ** 2).sum()
-    between = max(0.0, (q - (k - 1)) / (w.sum() - (w**2).sum() / w.sum()))
-    weight = 1 / (s2 + between)
-    mean, b = weight @ d / weight.sum(), (k - 3) / (k - 1) * s2 * weight
-    typical = (weight @ s2) / weight.sum() + between
-    spread = (1 - b) * s2 + b**2 / weight.sum() + 2 / (k - 3) * b**2 * (d - mean) ** 2 * typical * weight
-    half = stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(spread)
-    pooled[known] = (1 - b) * d + b * mean
-    low[known], high[known] = pooled[known] - half, pooled[known] + half
-    return pooled, low, high
-
-
 def power_of(wanted: np.ndarray, error: np.ndarray, alpha: float) -> np.ndarray:
     """Chance to find an effect of `wanted` with a two-sided normal test at alpha, given the standard error (Cohen 1988)."""
     z, shift = stats.norm.ppf(1 - alpha / 2), np.abs(wanted) / error

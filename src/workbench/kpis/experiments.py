@@ -10,7 +10,7 @@ from scipy import stats
 
 from workbench.core.config import KpiSettings, parse_shares
 from workbench.core.contracts import as_promised
-from workbench.core.stats import false_discovery
+from workbench.core.stats import false_discovery, pool_effects
 from workbench.kpis import effects
 from workbench.kpis.arms import OUTCOMES, Outcome
 from workbench.kpis.metrics import FEWEST, TOTAL, TOTAL_NAME
@@ -141,7 +141,7 @@ def _outcome_rows(used: pd.DataFrame, outcome: Outcome, arms: list[str], setting
     for arm in arms:
         total, each = (frame[frame.arm == arm].copy() for frame in (whole, parts))
         each["segment_id"], each["segment_name"] = ids, names.reindex(ids).to_numpy()
-        each["pooled"], each["pooled_low"], each["pooled_high"] = effects.pool(
+        each["pooled"], each["pooled_low"], each["pooled_high"] = pool_effects(
             each.effect.to_numpy(), each.error.to_numpy(), settings.confidence
         )
         _, p = effects.heterogeneity(*(each[c].to_numpy() for c in ("effect", "error", "freedom")))

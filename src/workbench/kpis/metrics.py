@@ -72,7 +72,7 @@ KPIS = (
         "gross", "orders", "bootstrap", "higher", ("orders",), "no orders in the period"),
     Kpi("repeat_rate", "repeat customers", "share", "customers who ordered on two or more different days of the last {days}, of those who ordered",
         "repeat", "active", "wilson", "higher", ("orders",), "no orders in the period"),
-    Kpi("clv", "expected spend, next {days} days", "money", "predicted spend of the next {days} days per customer; the interval says who is in the segment, not how wrong the prediction may be",
+    Kpi("clv", "expected spend, next {days} days", "money", "predicted spend of the next {days} days per customer; the interval says who is in the segment, not how wrong the prediction may be, so it decides no goal",
         "expected_spend", "expected", "bootstrap", "higher", ("expected_spend",), "no prediction for these customers"),
     Kpi("lapse_rate", "lapsed customers", "share", "customers who ordered in the {days} days before but not in the last {days}, of those who ordered in the {days} days before; a pause between orders is not a contract ended, and customers who order or are billed less often than every {days} days lapse in between",
         "lapsed", "active_before", "wilson", "lower", ("orders", "orders_before"), "nobody ordered in the period before"),
@@ -100,6 +100,7 @@ KPIS = (
         "nps_points", "answered", "computed", "higher", ("score",), "no survey answers"),
 )  # fmt: skip
 
+PREDICTED = ("clv",)
 WHY_MISSING = {
     "orders": "no orders in the period",
     "orders_before": "the orders do not reach back over the period before",
@@ -185,7 +186,7 @@ def _estimate(
         cells = _silenced(cells, returns.silent) if kpi.kpi == "campaign_roi" else cells
         cells = _bounds(kpi, cells, table, settings)
     cells["target"] = np.nan if goal is None else float(goal)
-    cells["status"] = _status(cells, kpi.better)
+    cells["status"] = _status(cells, kpi)
     cells["versus_total"] = versus_total(cells)
     words = {
         "kpi": kpi.kpi,
@@ -321,11 +322,13 @@ def _return_interval(cells: pd.DataFrame, table: pd.DataFrame, confidence: float
 COMPUTED = {"campaign_roi": _return_interval, "cac": _cac_interval, "nps": _nps_interval, "response_rate": _response_interval}
 
 
-def _status(cells: pd.DataFrame, better: str) -> np.ndarray:
-    """The verdict in words; a value without an interval stays undecided."""
+def _status(cells: pd.DataFrame, kpi: Kpi) -> np.ndarray:
+    """The verdict in words; a value without an interval stays undecided, and so does a prediction: its interval is not that of its error."""
     good, bad = (cells.ci_low >= cells.target, cells.ci_high < cells.target)
-    if better == "lower":
+    if kpi.better == "lower":
         good, bad = cells.ci_high <= cells.target, cells.ci_low > cells.target
+    if kpi.kpi in PREDICTED:
+        good = bad = pd.Series(False, index=cells.index)
     unknown = cells.value.isna()
     cases = [unknown, cells.target.isna(), good, bad]
     words = [NOT_COMPUTABLE + cells.reason, "no target", "on target", "below target"]

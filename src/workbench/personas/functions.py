@@ -80,7 +80,7 @@ def function_pages(
         next_ = products[products.segment_id == number]
         rows += [(function, number, what, text) for function, what, text in (
             ("marketing", "who", _claims(mine, "apart")),
-            ("marketing", "first job", f"{cell.treatment} ({cell.stage}: {cell.customers:,} customers, today: {cell.running})"),
+            ("marketing", "where most stand", f"{cell.stage}, {cell.customers:,} customers: {cell.treatment} (today: {cell.running})"),
             ("marketing", "message", f"{cell.message} [needs a human edit]"),
             ("marketing", "channels and content", _claims(mine, "channel", "content")),
             ("sales", "VIPs", f"{vips.get(number, 0):,} of {segment.size:,} (a VIP is among the top 5 % of all by revenue)"),
@@ -104,7 +104,7 @@ def _claims(mine: pd.DataFrame, *aspects: str) -> str:
 
 def _goods(mine: pd.DataFrame) -> str:
     told = [f"{row.kind_of} ({row.product})" if row.kind_of else row.product for row in mine.itertuples()]
-    return ", ".join(told) or "nothing that they buy more than everybody"
+    return ", ".join(told) or "nothing that they surely buy more than everybody"
 
 
 def _cell(plan: pd.DataFrame, segment: int, stage: str) -> str:

@@ -15,8 +15,10 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy import stats
 
 from workbench.core import engine
+from workbench.core.stats import false_discovery
 from workbench.personas.naming import SENSITIVE
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 LEVELS = ("item", "subcategory", "category")
 PRIOR = 20.0  # a segment's share is shrunk as if so many members more had bought like everybody
 MOST = 400  # products looked at, the most bought ones
-TAKEN, COLUMNS = 5, ["segment_id", "product", "rank", "bought_by", "base", "index", "buyers", "n"]
+TAKEN, COLUMNS = 5, ["segment_id", "product", "rank", "bought_by", "ci_low", "ci_high", "base", "index", "q_value", "buyers", "n"]
+CONFIDENCE = 0.95
 WHOLE = ("segment_id", "rank", "buyers", "n")
 
 
@@ -69,8 +72,10 @@ def _moments(config: Config) -> tuple[dt.datetime, ...]:
 def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
     """What was bought before as_of -> every segment's products, most to least bought; nothing after as_of is used.
 
-    Columns: segment_id, product, rank, bought_by (share of the members who bought it, shrunk towards everybody's), base
-    (everybody's share), index (100 = everybody's share), buyers, n (members). The most bought 400 products of all are looked at.
+    Columns: segment_id, product, rank, bought_by (share of the members who bought it, shrunk towards everybody's) with its 95 %
+    interval (of the beta distribution that it is the mean of), base (everybody's share), index (100 = everybody's share), q_value,
+    buyers, n (members). q_value: of the exact test that members bought it no more than everybody (Fisher 1935, one-sided), false
+    discoveries controlled over all segments and products (Benjamini & Hochberg 1995). The most bought 400 products of all are looked at.
     """
     grouped = bought.filter(bought.before).group_by("segment_id", "product").agg(buyers=lambda t: t.count())
     counted = engine.fetch(grouped.order_by("segment_id", "product"))
@@ -84,18 +89,25 @@ def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
     told["n"] = told.segment_id.map(labels.value_counts())
     told["base"] = told["product"].map(totals) / len(labels)
     told["bought_by"] = (told.buyers + PRIOR * told.base) / (told.n + PRIOR)
+    a, b = told.buyers + PRIOR * told.base, told.n - told.buyers + PRIOR * (1 - told.base)
+    tails = (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2)
+    told["ci_low"], told["ci_high"] = (stats.beta.ppf(tail, a, np.maximum(b, 1e-9)) for tail in tails)
     told["index"] = 100 * told.bought_by / told.base
+    chance = stats.hypergeom.sf(told.buyers - 1, len(labels), told["product"].map(totals), told.n)
+    told["q_value"] = false_discovery(np.clip(chance, 0, 1))
     told = told.sort_values(["segment_id", "bought_by", "product"], ascending=[True, False, True])
     return told.assign(rank=told.groupby("segment_id").cumcount() + 1)[COLUMNS].astype({"rank": int}).reset_index(drop=True)
 
 
-def next_products(ranked: pd.DataFrame, bought: ir.Table, words: Mapping[str, str], count: int = TAKEN) -> pd.DataFrame:
-    """The `count` products of each segment that members buy more than everybody (index above 100), most bought first, with kind_of.
+def next_products(
+    ranked: pd.DataFrame, bought: ir.Table, words: Mapping[str, str], chance: float = 0.05, count: int = TAKEN
+) -> pd.DataFrame:
+    """The `count` products of each segment that members surely buy more than everybody, most bought first, with kind_of.
 
-    words: names for readers of subcategories and categories. What may be sensitive is not recommended. What each customer is offered is
+    Surely: at most the share `chance` of all that are told may be there by chance. Of a segment that buys nothing more there is no row. words: names for readers of subcategories and categories. What may be sensitive is not recommended. What each customer is offered is
     in `personal`.
     """
-    chosen = ranked[ranked["index"] > 100]
+    chosen = ranked[ranked.q_value <= chance]
     kinds = kinds_of(bought, chosen["product"], words)
     told = chosen.assign(kind_of=kinds).astype({"product": "str"})
     told = told[~(told.kind_of + " " + told["product"]).str.contains(SENSITIVE)]

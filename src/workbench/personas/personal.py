@@ -15,6 +15,7 @@ import pyarrow as pa
 from scipy import sparse, stats
 
 from workbench.core import engine
+from workbench.core.stats import pool_effects
 from workbench.personas.naming import SENSITIVE
 from workbench.personas.next_products import MOST, PRIOR, TAKEN, kinds_of
 
@@ -26,6 +27,7 @@ LINEAR, RIDGE = 3.0, 400.0  # of the weights that predict a product from all oth
 PAIRS = 5.0  # customers added to a pair's count and to what chance would give: a rare pair is no taste
 BATCH = 20_000
 JUDGED = ["segment_id", "hit_rate", "popularity", "difference", "ci_low", "ci_high", "n", "verdict"]
+POOLED = ["pooled", "pooled_low", "pooled_high"]
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,19 @@ def judge(found: Baskets, picks: np.ndarray, confidence: float) -> pd.DataFrame:
     """Hit rate of five recommendations in the horizon after as_of against the five most popular products, per segment and in all.
 
     Over the n customers who ordered; a hit: one of the five was bought, all new to the customer. difference with its interval:
-    paired (t distribution). segment_id -2: everybody. verdict: better, worse or not told apart. No rows where the data end at as_of.
+    paired (t distribution), and verdict (better, worse or not told apart) from it, of the segment's own customers alone. pooled with
+    its interval: the same, each segment drawn towards all of them by as much as chance explains (see `pool_effects`); missing under four
+    segments. segment_id -2: everybody. No rows where the data end at as_of.
     """
     hits = pd.DataFrame({"segment_id": found.segments, "hit": _hit(found, picks), "hit_popular": _hit(found, popular(found))})
-    hits = hits[found.ordered]
+    hits = hits[found.ordered].astype(float, errors="ignore").astype({"segment_id": "int64"})
     rows = [_judged(segment, mine, confidence) for segment, mine in hits.groupby("segment_id")]
+    errors = hits.hit.sub(hits.hit_popular).groupby(hits.segment_id).sem()
+    pooled = pool_effects(np.array([row[3] for row in rows]), errors.to_numpy(float), confidence)
     rows += [_judged(-2, hits, confidence)] if len(hits) else []
     kinds = {"segment_id": "int64", "n": "int64", "verdict": "str"}
-    return pd.DataFrame(rows, columns=JUDGED).astype({c: kinds.get(c, "float64") for c in JUDGED})
+    told = pd.DataFrame(rows, columns=JUDGED).astype({c: kinds.get(c, "float64") for c in JUDGED})
+    return told.assign(**{name: pd.Series(values, dtype="float64") for name, values in zip(POOLED, pooled, strict=True)})
 
 
 def _hit(found: Baskets, picks: np.ndarray) -> np.ndarray:
@@ -166,7 +173,7 @@ def _hit(found: Baskets, picks: np.ndarray) -> np.ndarray:
 
 
 def _judged(segment: int, mine: pd.DataFrame, confidence: float) -> tuple:
-    gain = mine.hit.astype(float) - mine.hit_popular.astype(float)
+    gain = mine.hit - mine.hit_popular
     n, middle = len(gain), gain.mean()
     half = stats.t.ppf(0.5 + confidence / 2, n - 1) * gain.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
     low, high = middle - half, middle + half

@@ -331,7 +331,7 @@ def chart_stability(certificate: pd.DataFrame, names: dict[int, str] | None = No
         ylabel="" if names else "segment",
         title=f"{(ordered.verdict == 'pass').sum()} of {len(ordered)} segments pass",
     )
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0))  # above the points, whatever they are
     return axes
 
 

@@ -27,25 +27,53 @@ GROWTH_PARTS = {
 GROWTH_COLOURS = ("#0072b2", "#56b4e9", "#e69f00", theme.GREY)
 MARKS = {"above": " ▲", "below": " ▼"}
 REASON = "not computable: "
+# The systems that a KPI's figures come from, for the mark of those that are simulated.
+VISITS, BOUGHT = {"web", "mobile_app"}, {"pos", "finance"}
+SYSTEMS = {
+    "engagement_rate": {"email", "web", "mobile_app", "social"}, "conversion_rate": VISITS | {"pos"}, "interest_rate": VISITS, "cart_rate": VISITS,
+    "cart_order_rate": VISITS | {"pos"}, "aov": {"pos"}, "repeat_rate": {"pos"}, "lapse_rate": {"pos"}, "retention_rate": {"pos"}, "penetration": {"pos"},
+    "revenue_growth": {"pos"}, "cross_sell_rate": {"pos"}, "response_rate": {"marketing_automation"}, "campaign_roi": {"marketing_automation"},
+    "attributed_return": {"marketing_automation", "pos"}, "cac": {"ads", "pos"}, "profitability": {"pos", "finance"},
+    "contribution": {"pos", "finance", "tickets"}, "nps": {"survey"},
+}  # fmt: skip
+# Two tables, so that each fits a page: what customers buy and bring, and how they are reached and answer.
+PARTS = {
+    "buying": ("aov", "repeat_rate", "clv", "lapse_rate", "retention_rate", "penetration", "revenue_growth", "cross_sell_rate", "profitability", "contribution"),
+    "engagement": ("engagement_rate", "conversion_rate", "response_rate", "campaign_roi", "attributed_return", "cac", "nps"),
+}  # fmt: skip
 FUNNEL = {"interest_rate": "looked at offers", "cart_rate": "of these, filled a cart", "cart_order_rate": "of these, ordered"}
 
 
-def kpi_total_table(kpis: pd.DataFrame) -> theme.Shown:
-    """kpis -> every KPI for all customers: value, interval, n, goal, verdict, definition."""
+def origin_of(kpi: str, sources: pd.DataFrame) -> str:
+    """A KPI and the sources (kind, origin) -> "simulated" or "partly simulated", else "" (a company's own data need no mark).
+
+    Where none of a KPI's systems is there (a company that books orders elsewhere), and for what is predicted from all of them, all
+    sources count.
+    """
+    mine = sources[sources.kind.isin(SYSTEMS.get(kpi, set()))]
+    made_up = (mine if len(mine) else sources).origin.map({"simulated": 1.0, "mixed": 0.5}).fillna(0.0)
+    return "simulated" if len(made_up) and made_up.min() == 1 else "partly simulated" if made_up.any() else ""
+
+
+def kpi_total_table(kpis: pd.DataFrame, sources: pd.DataFrame | None = None) -> theme.Shown:
+    """kpis -> every KPI for all customers: value, interval, n, goal, verdict, and of the sources what is simulated; definition."""
     total = kpis[kpis.segment_id == theme.TOTAL]
+    origins = total.kpi.map(lambda k: "" if sources is None else origin_of(k, sources))
     shown = pd.DataFrame(
         {
             "KPI": total["name"],
             "value": values_in_unit(total, "value"), "interval": intervals_in_unit(total), "customers": total.n, "goal": values_in_unit(total, "target"),
-            "verdict": total.status.map(lambda s: VERDICTS.get(s, s)), "definition": total.definition,
+            "verdict": total.status.map(lambda s: VERDICTS.get(s, s)), "data": origins.replace("", "–"), "definition": total.definition,
         }
     )  # fmt: skip
+    if not origins.any():
+        shown = shown.drop(columns="data")
     return theme.table(shown, f"All customers: every KPI with its {_level(kpis)} interval (money in the company's currency)")
 
 
-def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
-    """kpis + segments (customer_id, segment_id) -> segments x KPI; ▲ ▼ mark intervals that exclude the value of all customers."""
-    known = kpis[kpis.value.notna() & ~kpis.kpi.isin(FUNNEL)]
+def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame, part: str) -> theme.Shown:
+    """kpis + segments (customer_id, segment_id) -> segments x KPIs of a part (see `PARTS`); ▲ ▼ mark intervals that exclude the value of all customers."""
+    known = kpis[kpis.value.notna() & kpis.kpi.isin(PARTS[part])]
     cells = _marked(known)
     wide = (
         cells.pivot(index="segment_id", columns="name", values="cell")
@@ -57,7 +85,7 @@ def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame) -> theme.Shown:
     names = kpis.drop_duplicates("segment_id").set_index("segment_id").segment_name
     order = sizes.sort_values(ascending=False, kind="stable").index
     first = pd.DataFrame({"segment": names.reindex(order), "customers": sizes.reindex(order)})
-    caption = f"KPIs per segment; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
+    caption = f"KPIs per segment, {part}; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
     return theme.table(first.join(wide).reset_index(drop=True), caption)
 
 
@@ -300,8 +328,8 @@ def _say_verdicts(kpis: pd.DataFrame) -> str:
     counts = judged.status.value_counts()
     undecided, met, missed = (int(counts.get(s, 0)) for s in ("undecided", "on target", "below target"))
     return (
-        f"**Of {len(judged)} comparisons with a goal, {undecided} are undecided**: the interval contains the goal, or there are too few "
-        f"customers for an interval. {met} meet their goal and {missed} miss it."
+        f"**Of {len(judged)} comparisons with a goal, {undecided} are undecided**: the interval contains the goal, there are too few "
+        f"customers for an interval, or the value is a prediction. {met} meet their goal and {missed} miss it."
     )
 
 

@@ -27,7 +27,7 @@ class Tiles:
 
 def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLINES) -> Tiles:
     """kpis + segment_quality -> headline figures: customers and segments, then the computable KPIs of `chosen`."""
-    quality, total = read("segment_quality"), read("kpis")
+    quality, total, sources = read("segment_quality"), read("kpis"), read("sources")
     total = total[(total.segment_id == theme.TOTAL) & total.value.notna()].set_index("kpi")
     tiles = [
         (
@@ -40,12 +40,12 @@ def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLIN
         row = total.loc[kpi]
         form = kpis.FORMATS[row.unit]
         interval = "no interval" if pd.isna(row.ci_low) else f"{form.format(row.ci_low)} to {form.format(row.ci_high)}"
-        verdict = kpis.VERDICTS.get(row.status)
+        marks = [interval, kpis.VERDICTS.get(row.status, ""), kpis.origin_of(kpi, sources)]
         tiles.append(
             (
                 row["name"],
                 form.format(row.value) + (f" {currency}" if row.unit == "money" else ""),
-                interval + (f"; {verdict}" if verdict else ""),
+                "; ".join(mark for mark in marks if mark),
             )
         )
     return Tiles(tiles)
@@ -135,17 +135,8 @@ def product(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any
     """Next products and how well they are chosen, cross-selling, and what each segment asks of the product."""
     names, products = _names(read), read("next_products")
     told = products.assign(segment=products.segment_id.map(names))
-    heads = {
-        "segment": "segment",
-        "kind_of": "kind",
-        "product": "product",
-        "bought_by": "bought by",
-        "base": "all customers",
-        "index": "index",
-    }
-    formats = {"bought_by": "{:.0%}", "base": "{:.0%}", "index": "{:.0f}"}
     return [
-        "## What next?", personas.say_products(products, read("product_hits"), names), theme.table(told, "Products that more of a segment buys than of everybody", heads, formats, 30),
+        "## What next?", personas.say_products(products, read("product_hits"), names), theme.table(told, "Products that surely more of a segment buys than of everybody", personas.PRODUCT_HEADS, personas.PRODUCT_FORM, len(told)),
         "## Who tries something new?", kpis.kpi_detail_table(read("kpis"), "cross_sell_rate"),
         "## By segment", personas.say_playbook(read("function_playbook"), "product", names),
     ]  # fmt: skip
@@ -163,7 +154,7 @@ def analytics(read: Read, metrics: Mapping[str, float], currency: str) -> list[A
     parts += ["## Do they hold?", clustering.say_stability(quality), _chart(clustering.chart_stability(quality, _names(read).to_dict()), "Stability per segment with its spread over refits, coloured by verdict")]  # fmt: skip
     parts += ["## Which features count?", features.say_features(catalog, metrics.get("chance_relevance", float("nan")))]
     parts += ["## What changed?", *([changes.kpi_change_table(changed), changes.drift_table(read("drift"))] if len(changed) else [changes.NO_EARLIER]), changes.advice_table(read("advice"))]  # fmt: skip
-    parts += ["## KPIs with their intervals", kpis.kpi_total_table(read("kpis"))]
+    parts += ["## KPIs with their intervals", kpis.kpi_total_table(read("kpis"), read("sources"))]
     return [*parts, "## What decides the business case?", _chart(business.chart_tornado(read("sensitivity")), "Tornado chart: value of the next actions when one assumption is low or high")]  # fmt: skip
 
 

@@ -101,6 +101,13 @@ def _portrait(persona: pd.Series) -> str:
     return f"### {plain(persona.segment_name)}\n\n*{plain(persona.tagline)}*\n\n- {body}\n\n{plain(persona.caution)}"
 
 
+PRODUCT_HEADS = {
+    "segment": "segment", "rank": "rank", "kind_of": "kind", "product": "product", "bought_by": "bought by", "ci_low": "low", "ci_high": "high",
+    "base": "all customers", "index": "index",
+}  # fmt: skip
+PRODUCT_FORM = dict.fromkeys(("bought_by", "ci_low", "ci_high", "base"), "{:.0%}") | {"index": "{:.0f}", "product": "{}"}
+
+
 def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -> str:
     """Whether the recommendations beat plain popularity, for everybody together first, then for how many segments."""
     if hits.empty:
@@ -109,11 +116,13 @@ def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -
     counts = mine.verdict.value_counts()
     lost = mine.segment_id[mine.verdict == "worse"].map(names)
     tail = f" Use popularity for {', '.join(plain(n) for n in lost)}." if len(lost) else ""
+    if mine.pooled.notna().any():
+        tail = f" Each segment drawn towards all of them by as much as chance explains, it is higher beyond chance in {(mine.pooled_low > 0).sum()}.{tail}"
     return (
         f"Everybody together: {whole.hit_rate:.1%} of {whole.n:,} customers who ordered bought one of five recommended new products, "
         f"{whole.popularity:.1%} one of the five most popular: {100 * whole.difference:+.1f} points "
         f"({100 * whole.ci_low:+.1f} to {100 * whole.ci_high:+.1f}), {whole.verdict}. The share is higher in {(mine.difference > 0).sum()} of {len(mine)} "
-        f"segments, beyond chance in {counts.get('better', 0)}; lower beyond chance in {counts.get('worse', 0) or 'none'}.{tail}"
+        f"segments, by their own customers alone beyond chance in {counts.get('better', 0)}; lower beyond chance in {counts.get('worse', 0) or 'none'}.{tail}"
     )
 
 
