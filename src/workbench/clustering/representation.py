@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 MIN_TO_LEARN = 200
+BATCH = 100_000  # customers looked at at a time
 GRID = 1000  # most values per feature that a further customer's rank is looked up in
 # Shallow, slow, with a random third of the features per split: best of five shapes in 3-fold cross-validation on the earlier window.
 SHAPE = {
@@ -124,10 +125,13 @@ def _learnable(outcomes: pd.DataFrame, names: list[str] | None) -> Iterator[tupl
 
 
 def predict(models: dict[str, Any], features: pd.DataFrame) -> pd.DataFrame:
-    """Models and features -> predicted outcomes, the probability of a yes for yes/no outcomes."""
-    x = _finite(features)
-    found = {n: m.predict_proba(x)[:, 1] if hasattr(m, "predict_proba") else m.predict(x) for n, m in models.items()}
-    return pd.DataFrame(found, index=features.index)
+    """Models and features -> predicted outcomes, the probability of a yes for yes/no outcomes; in batches."""
+    found = np.empty((len(features), len(models)))
+    for at in range(0, len(features), BATCH):
+        x = _finite(features[at : at + BATCH])
+        for place, m in enumerate(models.values()):
+            found[at : at + BATCH, place] = m.predict_proba(x)[:, 1] if hasattr(m, "predict_proba") else m.predict(x)
+    return pd.DataFrame(found, index=features.index, columns=list(models))
 
 
 def _finite(features: pd.DataFrame) -> np.ndarray:

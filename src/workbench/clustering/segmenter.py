@@ -11,14 +11,13 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from workbench.clustering import choice, cluster, stability
-from workbench.clustering.representation import Space
+from workbench.clustering.representation import BATCH, Space
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
 
 MIN_CUSTOMERS = 50
 FITS = 10  # pooled for the published segments
 TRIALS = 6  # refits that choose and repair; the certificate draws others
-BATCH = 100_000  # customers assigned at a time
 LEARNED = 100_000  # customers to learn outcomes from: of 20,000 alone the space differs more than with another seed
 STEP, STEPS = 0.8, 6  # of the smallest size, where too few dense groups are found
 
@@ -33,7 +32,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     Attributes: labels_, strengths_ (1 - distance to the own / to the next segment's nearest centre, 0 to 1), core_ (in a dense group of
     that segment in at least half of the fits that drew the customer), persistence_, n_segments_, macro_ (macro-segment per segment), tree_ (of segments),
     rows_ (places of the customers that segments
-    were found among), counts_ (what every number of segments knows and how much of it comes back), repairs_ (what was joined and why),
+    were found among), predicted_ (outcomes of the coming horizon as predicted for each customer; None without a history), counts_ (what every number of segments knows and how much of it comes back), repairs_ (what was joined and why),
     knows_ (whether segments know more of outcomes than chance does), space_, matrix_.
     """
 
@@ -76,7 +75,8 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.space_ = Space(self.tail_weight, self.seed).fit(
             X.iloc[rows], earlier=earlier, outcomes=outcomes, relevance=relevance
         )
-        self.matrix_ = self.space_.transform(X.iloc[rows])
+        self.predicted_ = predicted = self.space_.predict(X)
+        self.matrix_ = self.space_.transform(X.iloc[rows], None if predicted is None else predicted.iloc[rows])
         self._check_varied()
         pool, settings = self._pool()
         self.held_size_share_ = settings.min_size_share
@@ -118,11 +118,13 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         """Names of the coordinates."""
         return self.space_.get_feature_names_out()
 
-    def place(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Features -> segment and strength per customer, in batches."""
+    def place(self, X: Any, predicted: pd.DataFrame | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Features -> segment and strength per customer, in batches; predicted: their outcomes, where known already."""
         check_is_fitted(self, "centres_")
-        X = _frame(X)
-        parts = [self.place_coordinates(self.space_.transform(X[at : at + BATCH])) for at in range(0, len(X), BATCH)]
+        X, parts = _frame(X), []
+        for at in range(0, len(X), BATCH):
+            known = None if predicted is None else predicted[at : at + BATCH]
+            parts.append(self.place_coordinates(self.space_.transform(X[at : at + BATCH], known)))
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def place_coordinates(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +208,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         if len(rows) == len(X):
             self.labels_, self.strengths_ = labels, strengths
         else:
-            self.labels_, self.strengths_ = self.place(X)
+            self.labels_, self.strengths_ = self.place(X, self.predicted_)
 
 
 def _too_few(segmenter: Segmenter, pool: cluster.Pool) -> QualityGate:
