@@ -39,6 +39,14 @@ def test_the_cut_of_which_most_survives_is_taken_and_how_sure_that_is_is_judged_
     assert more.n_segments[more.chosen].to_list() == [12]
 
 
+def test_what_survives_is_counted_by_customers_as_knowledge_is():
+    """A large segment that does not come back weighs what its customers weigh."""
+    sizes = np.array([90.0, 5.0, 5.0])
+    one = choice.Cut(np.zeros((3, 1)), sizes, np.arange(3), np.arange(3), np.array([[0.2, 1.0, 1.0]]), 0.5, pd.DataFrame())
+    assert one.survives == pytest.approx([0.9 * 0.2 + 0.1])
+    assert one.surviving == pytest.approx([0.5 * 0.28])
+
+
 def test_of_two_cuts_that_end_in_as_many_segments_the_better_one_is_taken():
     table = choice.choose({16: cut(15, 0.25, [0.70, 0.74], groups=16), 17: cut(15, 0.25, [0.71, 0.735], groups=17)})
     assert table.n_segments[table.chosen].to_list() == [17]
@@ -109,9 +117,9 @@ def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_j
     repairs = pd.DataFrame({"why": [choice.UNSTEADY, choice.UNSTEADY, choice.SMALL]})
     told = views.say_counts(choice.choose(cuts), repairs, True)
     assert told.startswith(
-        "**10 segments** know 28.0% of the earlier horizon's outcomes, and 75% of a segment comes back in refits."
+        "**10 segments** know 28.0% of the earlier horizon's outcomes, and 75% of a customer's segment comes back in refits."
     )
-    assert "16 would know 29.0%, but only 50% of a segment would come back." in told
+    assert "16 would know 29.0%, but only 50% of a customer's segment would come back." in told
     assert (
         "Of 13 dense groups, joined with the nearest sibling: 2 because they do not come back and 1 as too small to act on."
         in told

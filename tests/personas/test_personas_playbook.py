@@ -15,6 +15,7 @@ from workbench.core.contracts import JOURNEY, check_frame
 from workbench.core.engine import as_table
 from workbench.core.errors import ParameterError
 from workbench.features.engagement import EMAIL_RATES, SCORE, WORDS
+from workbench.features.habits import PRICE_TIER
 from workbench.features.purchases import BEHAVIOUR, DISCOUNT, OWN_BRAND
 from workbench.kpis.metrics import KPIS
 from workbench.personas.contracts import count_contracts
@@ -149,6 +150,7 @@ def test_the_playbooks_of_the_project_measure_by_kpis_that_exist(name):
     assert {plan.kpi for plan in book.stages.values()} <= {kpi.kpi for kpi in KPIS}
     assert list(book.stages) == list(JOURNEY)
     known = {f.feature for f in [*BEHAVIOUR, *DISCOUNT, *OWN_BRAND, *EMAIL_RATES, SCORE]} | {f"{kind}_count" for kind in WORDS}
+    known |= {PRICE_TIER.feature}
     assert {trait for rule in book.rules for trait in rule.when} <= known | {"category_count"}
 
 
@@ -174,7 +176,7 @@ def test_a_stage_without_a_rule_for_everybody_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "right, wrong, place",
     [
-        ("{stage: winback, treatment", "{stage: winbak, treatment", r"rules\.16\.stage: .*'winback', found 'winbak'"),
+        ("{stage: winback, treatment", "{stage: winbak, treatment", r"rules\.18\.stage: .*'winback', found 'winbak'"),
         ("  winback:\n", "  winbak:\n", r"stages\.winbak.*'winback', found 'winbak'"),
         ("when: {aov: high}", "when: {aov: hihg}", r"rules\.1\.when\.aov: .*'high' or 'low', found 'hihg'"),
         ("when: {aov: high}", "wen: {aov: high}", r'rules\.1\.wen: .*Did you mean "when"\?'),

@@ -84,9 +84,14 @@ class Cut:
         return int(self.belongs.max()) + 1
 
     @property
+    def survives(self) -> np.ndarray:
+        """-> (refits,) how much of a customer's segment comes back: Jaccard, averaged over customers as knowledge is."""
+        return self.agreement @ np.bincount(self.belongs, self.sizes) / self.sizes.sum()
+
+    @property
     def surviving(self) -> np.ndarray:
-        """-> (refits,) knowledge x mean Jaccard."""
-        return self.knowledge * self.agreement.mean(axis=1)
+        """-> (refits,) knowledge x survives."""
+        return self.knowledge * self.survives
 
 
 def cut_and_repair(
@@ -110,14 +115,14 @@ def cut_and_repair(
 
 
 def choose(cuts: dict[int, Cut]) -> pd.DataFrame:
-    """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard), surviving (their product),
+    """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard, each segment by its customers), surviving (their product),
     surviving_error, chosen; a row per number of groups, all figures after the repair.
 
     Chosen is the cut with most surviving knowledge. surviving_error: standard error (over refits, paired) of how much less another cut
     has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
     window; nothing after as_of is read.
     """  # fmt: skip
-    rows = [(k, c.n_segments, c.knowledge, c.agreement.mean(), c.surviving.mean()) for k, c in cuts.items()]
+    rows = [(k, c.n_segments, c.knowledge, c.survives.mean(), c.surviving.mean()) for k, c in cuts.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if len(table) < 2:
         return table.assign(surviving_error=np.nan, chosen=True)

@@ -19,7 +19,7 @@ from workbench.core.config import ClusteringSettings
 SHARE = 0.8  # of the customers in each fit
 MOST = 5000  # customers per fit: enough to find groups of one per cent, and fits stay affordable
 EPOCHS = 30  # of each fit's embedding; a hundred epochs give the same pooled centres within chance
-SETTLING_ROUNDS = 10
+SETTLING_ROUNDS = 100  # the most; they end when nobody moves any more
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def cut_pool(matrix: np.ndarray, pool: Pool, k: int) -> tuple[np.ndarray, np.nda
 
 
 def settle(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres -> every customer in the segment whose centre is nearest, centres following, until few move; centres and labels.
+    """Centres -> every customer in the segment whose centre is nearest, centres following, until nobody moves; centres and labels.
 
     The embedding bends distances, so customers at the rim of a dense group can lie nearer to another group's centre.
     """

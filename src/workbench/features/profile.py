@@ -94,6 +94,13 @@ def _lower_bound(text: str) -> float:
     return float(match[0].replace(",", ".")) * UNITS.get(unit[1] if unit else "", 1.0) + below
 
 
+def _amounts(word: str) -> tuple[str, str]:
+    """The claims of those who have much and little of what a number counts ("employees") or measures ("headcount")."""
+    if word.endswith("s") and not word.endswith("ss"):
+        return f"have many {word}", f"have few {word}"
+    return f"have a high {word}", f"have a low {word}"
+
+
 def profile_catalog(attributes: Iterable[Attribute], growth: dict[str, str], sizes: bool) -> list[Feature]:
     """One declaration per column; growth: attribute now -> the same before; sizes: people of accounts are known."""
     declared = []
@@ -107,8 +114,7 @@ def profile_catalog(attributes: Iterable[Attribute], growth: dict[str, str], siz
                     attribute.family,
                     unit,
                     f"{word} as the sources say",
-                    f"have a high {word}",
-                    f"have a low {word}",
+                    *_amounts(word),
                     "",
                     word,
                 )

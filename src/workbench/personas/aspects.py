@@ -12,7 +12,7 @@ APART = "apart"
 # Families of features that answer one question about people; every other family tells what sets a segment apart.
 ASPECTS = {
     "channel": "channel", "engagement": "channel", "e-mail state": "channel", "intent": "channel",
-    "interest": "content", "attitude": "priority", "needs": "frustration", "satisfaction": "frustration",
+    "interest": "content", "attitude": "priority", "demand": "demand", "needs": "frustration", "satisfaction": "frustration",
 }  # fmt: skip
 # What a reader would like to know, by family, in the words of a persona.
 UNKNOWN = {
@@ -25,7 +25,7 @@ KNOWN_WELL = 0.8  # what is known of so many members need not be mentioned as un
 
 
 def tell_aspects(drivers: pd.DataFrame, compared: pd.DataFrame, catalog: pd.DataFrame, settings: PersonaSettings) -> pd.DataFrame:
-    """Drivers and all comparisons -> drivers with `aspect`, and up to two more claims each of channel, content, priority, frustration.
+    """Drivers and all comparisons -> drivers with `aspect`, and up to two more claims each of channel, content, priority, demand, frustration.
 
     A further claim is held to the drivers' false-discovery bound and interval. It may rest on part of the members, at least 30
     (n says how many). Preferences and frustrations are told on the high side only, what they say matters on both; scores that they

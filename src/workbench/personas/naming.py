@@ -127,9 +127,9 @@ def fault_of_name(name: str) -> str:
     return "tells something sensitive" if SENSITIVE.search(name) else ""
 
 
-def name_macros(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series) -> pd.Series:
+def name_macros(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c") -> pd.Series:
     """The same for macro-segments (compared by macro_id in the column segment_id): the strongest free trait alone."""
-    return _choose(compared, catalog, sizes, _macro_candidates, {})
+    return _choose(compared, catalog, sizes, partial(_macro_candidates, people="accounts" if kind == "b2b" else "customers"), {})
 
 
 def named_tables(
@@ -182,10 +182,10 @@ def _words(name: str) -> frozenset[str]:
     return frozenset(name.lower().split())
 
 
-def _macro_candidates(traits: list[Trait]) -> Iterator[str]:
+def _macro_candidates(traits: list[Trait], people: str) -> Iterator[str]:
     words = list(dict.fromkeys(t.word for t in traits)) or ["Average"]
-    yield from (f"{word[0].upper()}{word[1:]} customers" for word in words)
-    yield from (f"{words[0]} customers, variant {number}" for number in itertools.count(2))
+    yield from (f"{word[0].upper()}{word[1:]} {people}" for word in words)
+    yield from (f"{words[0]} {people}, variant {number}" for number in itertools.count(2))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from workbench.personas.aspects import APART, KNOWN_WELL
 FEW = 0.5  # a claim about fewer members says about how many
 LEADS = {
     APART: "They", "channel": "Channels: they", "content": "Content: they", "priority": "What matters to them: they",
+    "demand": "Sales talks: they",
     "frustration": "What bothers them: they",
 }  # fmt: skip
 CAUTION = {
@@ -24,7 +25,7 @@ NUMBER = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?")
 
 def show_value(value: float, unit: str, currency: str) -> str:
     """A feature's value in its unit, as prose shows it: 0.283 share -> 28 %, 31.26 money -> 31.26 USD."""
-    if unit == "share":
+    if unit in ("share", "yes/no"):
         return f"{round(100 * value)} %"
     if unit == "money":
         return f"{value:,.2f} {currency}" if abs(value) < 100 else f"{value:,.0f} {currency}"

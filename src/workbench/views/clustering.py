@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, plain, segment_colours
+from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, plain, segment_colours, told_verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -234,11 +234,11 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
         first = "**Nothing shows that any number of segments knows the future better than chance does;** none can pass."
     else:
         first = (
-            f"**{chosen.n_repaired:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and {chosen.survives:.0%} of a segment "
+            f"**{chosen.n_repaired:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and {chosen.survives:.0%} of a customer's segment "
             "comes back in refits."
         )
         if finest.n_repaired > chosen.n_repaired:
-            first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a segment would come back."
+            first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a customer's segment would come back."
     causes = repairs.why.value_counts()
     joined = _listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
     after = f" Of {chosen.n_segments:.0f} dense groups, joined with the nearest sibling: {joined}." if len(repairs) else ""
@@ -258,7 +258,7 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
     _, axes = plt.subplots(figsize=(8, 3.6))
     best = counts.surviving.max()
     for column, scale, label, style in (
-        ("knowledge", counts.knowledge.max(), "knowledge, of the most known", "s"), ("survives", 1.0, "share of a segment that comes back", "o"),
+        ("knowledge", counts.knowledge.max(), "knowledge, of the most known", "s"), ("survives", 1.0, "share of a customer's segment that comes back", "o"),
         ("surviving", best, "product, of the best", "D"),
     ):  # fmt: skip
         strong = column == "surviving"
@@ -300,11 +300,10 @@ def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -
 
 def say_stability(certificate: pd.DataFrame) -> str:
     """How many segments survive, weakest first."""
-    counts = certificate.verdict.value_counts()
     weakest = certificate.sort_values("stability").iloc[0]
     return (
-        f"**{counts.get('fail', 0)} of {len(certificate)} segments fail** (mean Jaccard under 0.5 when a fifth of the customers is left out), "
-        f"{counts.get('watch', 0)} are to be watched, {counts.get('pass', 0)} pass (0.75 and more); the weakest reaches {weakest.stability:.2f}. "
+        f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** (mean Jaccard of 0.75 and more passes, under 0.5 fails, when a fifth of "
+        f"the customers is left out); the weakest reaches {weakest.stability:.2f}. "
         f"On average {np.average(certificate.stability, weights=certificate['size']):.2f} of a segment comes back, "
         f"{np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change. "
         "A customer of a failing segment is safer treated by the macro-segment. Fewer segments (`max_segments` down) are steadier and know less."

@@ -82,9 +82,8 @@ def executive_doubts(read: Read) -> list[Any]:
 
 def _failing(quality: pd.DataFrame) -> str:
     names = [theme.plain(name) for name in quality.segment_name[quality.verdict == "fail"]]
-    watch = int((quality.verdict == "watch").sum())
-    told = f"Not to be acted on alone: {', '.join(names)}" if names else "None fails the stability test"
-    return f"**Segments.** {told}; {watch} are to be watched."
+    alone = f"; not to be acted on alone: {', '.join(names)}" if names else ""
+    return f"**Segments.** Of {len(quality)}, {theme.told_verdicts(quality.verdict)}{alone}."
 
 
 def _foresight(board: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.views.theme import GREY, plain
+from workbench.views.theme import GREY, plain, told_verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,11 +18,10 @@ def say_segments(segments: pd.DataFrame, certificate: pd.DataFrame, board: pd.Da
     """The first paragraph of the report: how many segments, how sure, worth how much."""
     assigned = segments[segments.segment_id >= 0]
     left = len(segments) - len(assigned)
-    counts = certificate.verdict.value_counts()
     top = certificate.sort_values(["revenue_share", "segment_id"], ascending=[False, True]).iloc[0]
     return (
         f"**{certificate.segment_id.nunique()} segments** of {len(assigned):,} customers; {left:,} further customers without an order in the window are reported as unassigned. "
-        f"Of the segments {counts.get('pass', 0)} pass the stability test, {counts.get('watch', 0)} are to be watched and {counts.get('fail', 0)} fail it. "
+        f"Of the segments {told_verdicts(certificate.verdict)}. "
         f"“{plain(top.segment_name)}” brings most revenue: {top.revenue_share:.0%} from {top.share:.0%} of the customers."
     )
 
@@ -96,7 +95,7 @@ def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
 
 def _portrait(persona: pd.Series) -> str:
     body = plain(persona.body)
-    for lead in ("Channels:", "Content:", "What matters to them:", "What bothers them:", "They write most about"):
+    for lead in ("Channels:", "Content:", "What matters to them:", "Sales talks:", "What bothers them:", "They write most about"):
         body = body.replace(f" {lead}", f"\n- **{lead.removesuffix(':')}**{':' if lead.endswith(':') else ''}")
     return f"### {plain(persona.segment_name)}\n\n*{plain(persona.tagline)}*\n\n- {body}\n\n{plain(persona.caution)}"
 

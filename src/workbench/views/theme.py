@@ -104,6 +104,14 @@ class Shown:
         return f"{self.caption}\n{self.frame.to_string(index=False, na_rep='–', max_colwidth=60)}"
 
 
+def told_verdicts(verdicts: pd.Series) -> str:
+    """Verdicts of segments -> how many pass, are to be watched and fail, as half a sentence."""
+    passed, watched, failed = (int((verdicts == verdict).sum()) for verdict in ("pass", "watch", "fail"))
+    watch = f"{watched or 'none'} {'are' if watched > 1 else 'is'} to be watched"
+    fail = f"{failed or 'none'} fail{'' if failed > 1 else 's'} it"
+    return f"{passed or 'none'} pass{'' if passed > 1 else 'es'} the stability test, {watch} and {fail}"
+
+
 def table(
     frame: pd.DataFrame, caption: str, names: dict[str, str] | None = None, formats: dict[str, str] | None = None, rows: int = 40
 ) -> Shown:
