@@ -112,6 +112,33 @@ def test_ward_weighs_by_size_by_hand():
     assert np.isinf(np.diag(costs)).all()
 
 
+def test_of_all_beginnings_the_one_that_settles_tightest_is_taken():
+    """Four groups of customers, of which one fit saw two as one and another as two: where centres begin decides where they settle."""
+    generator = np.random.default_rng(5)
+    matrix = np.concatenate([generator.normal(middle, 0.3, (100, 2)) for middle in ((0, 0), (6, 0), (0, 40), (6, 40))])
+    found = (
+        np.array([[0, 0], [6, 0], [3, 40]]),
+        np.array([[0, 0], [6, 0], [0, 40], [6, 40]]),
+        np.array([[-0.3, 0], [0.3, 0], [6, 0], [3, 40.0]]),
+    )
+    rows = np.arange(400)
+    ends = np.cumsum([0, *map(len, found)])
+    fits = tuple((rows, np.arange(a, b).repeat(400 // (b - a) + 1)[:400]) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    pool = cluster.Pool(
+        np.vstack(found), np.array([0.3, 0.3, 0.4, 0.1, 0.1, 0.1, 0.1, 0.3, 0.3, 0.3, 0.9]), np.ones(ends[-1]), fits
+    )
+    assert pool.owners.tolist() == [0] * 3 + [1] * 4 + [2] * 4
+    settled = [
+        ((matrix - c[labels]) ** 2).sum()
+        for c, labels in (cluster.settle(matrix, start) for start in cluster._beginnings(pool, 4))
+    ]
+    centres, labels, groups = cluster.cut_pool(matrix, pool, 4)
+    assert max(settled) > 2 * min(settled)  # the beginnings do matter here
+    assert ((matrix - centres[labels]) ** 2).sum() == pytest.approx(min(settled))
+    assert np.bincount(labels).tolist() == [100] * 4
+    assert (groups == cluster.nearest(pool.centres, centres)[0]).all()
+
+
 def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_joined():
     cuts = {13: cut(10, 0.28, [0.75, 0.74, 0.76], groups=13), 20: cut(16, 0.29, [0.5, 0.51, 0.49], groups=20)}
     repairs = pd.DataFrame({"why": [choice.UNSTEADY, choice.UNSTEADY, choice.SMALL]})

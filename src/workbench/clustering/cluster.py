@@ -7,11 +7,16 @@ clustering, Leisch 1999): what chance drew differs from fit to fit and averages 
 from __future__ import annotations
 
 import functools
+import operator
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.cluster.hierarchy import cut_tree, linkage
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from workbench.clustering.embed import embed
 from workbench.core.config import ClusteringSettings
@@ -39,6 +44,25 @@ class Pool:
         """Ward's tree over the pooled centres (Ward 1963)."""
         return linkage(self.centres, "ward")
 
+    @functools.cached_property
+    def owners(self) -> np.ndarray:
+        """-> the fit that each pooled centre comes from."""
+        found = np.full(len(self.centres), -1)
+        for fit, (_, dense) in enumerate(self.fits):
+            found[np.unique(dense[dense >= 0])] = fit
+        return found
+
+    def without(self, fit: int) -> Pool:
+        """The pooled centres of all other fits; kept, as every number of groups asks for them."""
+        if fit not in self._parts:
+            kept = self.owners != fit
+            self._parts[fit] = Pool(self.centres[kept], self.weights[kept], self.persistence[kept], ())
+        return self._parts[fit]
+
+    @functools.cached_property
+    def _parts(self) -> dict[int, Pool]:
+        return {}
+
     def groups(self, k: int) -> np.ndarray:
         """-> one of k groups per pooled centre."""
         return cut_tree(self.tree, k)[:, 0]
@@ -56,7 +80,8 @@ def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits:
         dense, lasting = dense_groups(embedding, smallest(len(rows), settings), settings.min_samples)
         if len(lasting) < 2:
             continue
-        middle, labels = settle(chosen, _means(chosen, dense, len(lasting)))
+        with threadpool_limits(1):
+            middle, labels = settle(chosen, _means(chosen, dense, len(lasting)))
         centres.append(middle)
         weights.append(np.bincount(labels, minlength=len(middle)) / len(rows))
         persistence.append(lasting)
@@ -91,13 +116,29 @@ def dense_groups(embedding: np.ndarray, min_size: int, min_samples: int) -> tupl
 
 
 def cut_pool(matrix: np.ndarray, pool: Pool, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A pool cut into k groups -> centres (k, dimensions), settled among these customers, their labels, and each pooled centre's group."""
-    groups = pool.groups(k)
-    weights = np.bincount(groups, pool.weights, minlength=k)
-    middle = np.zeros((k, matrix.shape[1]))
-    np.add.at(middle, groups, pool.centres * pool.weights[:, None])
-    centres, labels = settle(matrix, middle / weights[:, None])
-    return centres, labels, groups
+    """A pool cut into k groups -> centres (k, dimensions), settled among these customers, their labels, and each pooled centre's group.
+
+    Where centres settle depends on where they begin, so the pool is cut whole and with each fit left out; of all these beginnings the
+    one that settles tightest (least squares within groups) is taken. Refits so agree more often, as far as the data let them.
+    """
+    few = matrix[:: -(-len(matrix) // MOST)]
+    with threadpool_limits(1):  # two threads would add squares in another order
+        tried = [_settled(few, start) for start in _beginnings(pool, k)]
+        centres, labels, _ = min(tried, key=operator.itemgetter(2))
+        if len(few) < len(matrix):
+            centres, labels, _ = _settled(matrix, centres)
+    return centres, labels, nearest(pool.centres, centres)[0]
+
+
+def _beginnings(pool: Pool, k: int) -> Iterator[np.ndarray]:
+    """The middles of the k groups of the pool, then of the pool without each of its fits in turn, where enough centres are left."""
+    for out in range(-1, len(pool.fits)):
+        kept = pool if out < 0 else pool.without(out)
+        if len(kept.centres) >= k:
+            groups = kept.groups(k)
+            middle = np.zeros((k, kept.centres.shape[1]))
+            np.add.at(middle, groups, kept.centres * kept.weights[:, None])
+            yield middle / np.bincount(groups, kept.weights, minlength=k)[:, None]
 
 
 def settle(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,15 +146,16 @@ def settle(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     The embedding bends distances, so customers at the rim of a dense group can lie nearer to another group's centre.
     """
-    labels = nearest(matrix, centres)[0]
-    for _ in range(SETTLING_ROUNDS):
-        if (np.bincount(labels, minlength=len(centres)) == 0).any():
-            break
-        before, centres = labels, _means(matrix, labels, len(centres))
-        labels = nearest(matrix, centres)[0]
-        if np.array_equal(before, labels):
-            break
-    return centres, labels
+    return _settled(matrix, centres)[:2]
+
+
+def _settled(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The same (Lloyd 1982) with the sum of squared distances to the own centre; a centre that nobody is nearest to moves to a customer
+    far from all. Where there are fewer kinds of customers than centres, some centres stay without customers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)
+        model = KMeans(len(centres), init=centres, n_init=1, max_iter=SETTLING_ROUNDS, tol=0.0).fit(matrix)
+    return model.cluster_centers_, model.labels_, float(model.inertia_)
 
 
 def nearest(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -183,8 +183,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.centre_segment_, self.centres_ = order[cut.belongs], cut.centres
         self.n_segments_, self.repairs_ = cut.n_segments, cut.repairs
         segment_of = self.centre_segment_[cut.groups]
-        weights = np.bincount(segment_of, pool.weights)
-        self.persistence_ = np.bincount(segment_of, pool.weights * pool.persistence) / weights
+        weights = np.bincount(segment_of, pool.weights, minlength=cut.n_segments)
+        self.persistence_ = np.bincount(segment_of, pool.weights * pool.persistence, minlength=cut.n_segments) / np.maximum(
+            weights, 1e-12
+        )
         self._dense_segments = [(rows, np.where(dense >= 0, segment_of[dense], -1)) for rows, dense in pool.fits]
         self._group_macros(cut.sizes)
 
