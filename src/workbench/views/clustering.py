@@ -301,12 +301,13 @@ def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -
 def say_stability(certificate: pd.DataFrame) -> str:
     """How many segments survive, weakest first."""
     weakest = certificate.sort_values("stability").iloc[0]
+    safer = "A customer of a failing segment is safer treated by the macro-segment. " if weakest.verdict == "fail" else ""
     return (
         f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** (mean Jaccard of 0.75 and more passes, under 0.5 fails, when a fifth of "
         f"the customers is left out); the weakest reaches {weakest.stability:.2f}. "
         f"On average {np.average(certificate.stability, weights=certificate['size']):.2f} of a segment comes back, "
         f"{np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change. "
-        "A customer of a failing segment is safer treated by the macro-segment. Fewer segments (`max_segments` down) are steadier and know less."
+        f"{safer}Fewer segments (`max_segments` down) are steadier and know less."
     )
 
 
