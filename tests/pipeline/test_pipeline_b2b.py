@@ -94,7 +94,7 @@ def test_every_kpi_has_a_value_or_a_reason(table):
 def test_hours_of_invoices_say_nothing_of_customers(table):
     catalog = table("feature_catalog")
     assert "daypart" not in set(catalog.family)
-    # What offers are about is a need; when and where contracts are written is nobody's habit.
-    told = catalog.feature[catalog.family != "needs"]
+    # What offers are about is a demand; when and where contracts are written is nobody's habit.
+    told = catalog.feature[catalog.family != "demand"]
     assert not told.str.contains("channel_invoice|channel_contract|subscription|opportunity").any()
     assert {"api_call_count", "feature_use_count", "webinar_attendance_count"} <= set(catalog.feature)

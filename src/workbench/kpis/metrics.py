@@ -72,7 +72,7 @@ KPIS = (
         "gross", "orders", "bootstrap", "higher", ("orders",), "no orders in the period"),
     Kpi("repeat_rate", "repeat customers", "share", "customers who ordered on two or more different days of the last {days}, of those who ordered",
         "repeat", "active", "wilson", "higher", ("orders",), "no orders in the period"),
-    Kpi("clv", "expected spend, next {days} days", "money", "predicted spend of the next {days} days per customer; the interval says who is in the segment, not how wrong the prediction may be, so it decides no goal",
+    Kpi("clv", "expected spend per customer, next {days} days", "money", "predicted spend of the next {days} days per customer; the interval says who is in the segment, not how wrong the prediction may be, so it decides no goal",
         "expected_spend", "expected", "bootstrap", "higher", ("expected_spend",), "no prediction for these customers"),
     Kpi("lapse_rate", "lapsed customers", "share", "customers who ordered in the {days} days before but not in the last {days}, of those who ordered in the {days} days before; a pause between orders is not a contract ended, and customers who order or are billed less often than every {days} days lapse in between",
         "lapsed", "active_before", "wilson", "lower", ("orders", "orders_before"), "nobody ordered in the period before"),

@@ -45,6 +45,8 @@ def tell_aspects(drivers: pd.DataFrame, compared: pd.DataFrame, catalog: pd.Data
     more = more[more.groupby(["segment_id", "aspect"]).cumcount() < TOLD].drop_duplicates(["segment_id", "claim"])
     told = drivers.assign(aspect=_aspects(drivers))
     every = pd.concat([told, more[told.columns]], ignore_index=True) if len(more) else told
+    # What is so of some members is no fact about them all.
+    every["claim"] = every.claim.where(every.unit != "yes/no", every.claim + " more often than others")
     order = every.effect_size.abs().sort_values(ascending=False, kind="stable").index
     return every.loc[order].sort_values("segment_id", kind="stable").astype({"aspect": "str", "claim": "str"}).reset_index(drop=True)  # fmt: skip
 

@@ -56,7 +56,9 @@ def choose_quotes(texts: ir.Table, labels: pd.Series, names: ir.Table | None, co
     sound = looked_at[[_readable(q, t) for q, t in zip(looked_at.quote, looked_at.text, strict=True)]]
     alike = sound.groupby(["segment_id", "topic", "quote"]).customer_id.transform("nunique")
     ranked = sound.assign(hidden=sound.quote.str.count(HIDDEN), alike=alike)
-    ranked = ranked.sort_values(["segment_id", "hidden", "alike", "source", "row"], ascending=[True, True, False, True, True])
+    # By its words before its row: shuffled lines of a file must not change what is quoted.
+    order = {"segment_id": True, "hidden": True, "alike": False, "quote": True, "source": True, "row": True}
+    ranked = ranked.sort_values(list(order), ascending=list(order.values()))
     best = ranked.drop_duplicates("segment_id")[["segment_id", "topic", "quote", "source", "row"]]
     told = topics.merge(best, on=["segment_id", "topic"])
     return _as_quotes(told.assign(topic=[config.names.get(t, t) for t in told.topic]))

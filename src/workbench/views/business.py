@@ -31,9 +31,9 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
     if best.empty:
         return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
     first = case.iloc[0]
-    head = f"{counts} **The next actions, by expected value**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
+    head = f"{counts} **The next actions by expected value, those within all limits first**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
     together = (
-        f"Together: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
+        f"All of these together: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
     )
     lines = [f"{int(row.best)}. {_say_action(row, currency)}" for row in best.itertuples()]
@@ -41,8 +41,8 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
 
 
 def _say_action(row: tuple, currency: str) -> str:
-    sure = "" if row.verdict == "pays" else f" – {row.verdict}: try it on half of them first"
-    limit = "" if row.chosen else f" ({theme.plain(row.reason)})"
+    sure = "" if row.verdict == "pays" else f" – {row.verdict}: pilot it first, half treated"
+    limit = "" if row.chosen else f". **Not within the limits:** {theme.plain(row.reason)}"
     return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.reachable:,.0f} of them reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def say_waiting(case: pd.DataFrame, currency: str) -> str:
 
 def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     """business_case + pooled pilots -> Markdown: what to try first, alone or with all segments of a treatment together."""
-    ranked = case[case.pilot_score > 0].sort_values("pilot_score", ascending=False).head(2)
+    ranked = case[(case.pilot_score > 0) & (case.value > 0)].sort_values("pilot_score", ascending=False).head(2)
     if ranked.empty:
         return "**No pilot is worth it:** no action has value, a segment that holds, and customers enough to see anything."
     told = "; ".join(
@@ -97,12 +97,13 @@ def assumptions_table(assumptions: pd.DataFrame) -> theme.Shown:
 def case_table(case: pd.DataFrame, rows: int = 15) -> theme.Shown:
     """business_case -> actions in the order of what one more unit of money brings, and why an action is taken or not."""
     names = {
-        "segment_name": "segment", "scenario": "stage", "treatment": "treatment", "customers": "customers", "reachable": "reachable", "cost": "cost", "value": "expected value", "value_low": "low",
-        "value_high": "high", "pays": "chance to pay", "break_even": "pays from uplift", "marginal_return": "per unit of money", "reason": "in the budget",
+        "segment_name": "segment", "scenario": "stage", "treatment": "treatment", "reason": "in the budget", "customers": "customers", "reachable": "reachable", "cost": "cost", "value": "expected value",
+        "interval": "interval", "pays": "chance to pay", "break_even": "pays from uplift", "marginal_return": "per unit of money",
     }  # fmt: skip
-    money = dict.fromkeys(("reachable", "cost", "value", "value_low", "value_high"), "{:,.0f}")
+    money = dict.fromkeys(("reachable", "cost", "value"), "{:,.0f}")
+    told = case.assign(interval=[_range(*pair) for pair in zip(case.value_low, case.value_high, strict=True)])
     return theme.table(
-        case,
+        told,
         "Where the budget goes, by what one more unit of money is expected to bring",
         names,
         money | {"pays": "{:.0%}", "break_even": "{:.1%}"},
@@ -113,7 +114,8 @@ def case_table(case: pd.DataFrame, rows: int = 15) -> theme.Shown:
 def pilots_table(pooled: pd.DataFrame) -> theme.Shown:
     """Pooled pilots -> what each treatment would show over all its segments."""
     names = {"scenario": "stage", "treatment": "treatment", "segments": "segments", "addressed": "customers", "uplift": "uplift assumed if it works", "power": "chance to see it", "detectable_uplift": "uplift seen with a chance of 80%"}  # fmt: skip
-    formats = {"addressed": "{:,.0f}", "uplift": "{:.0%}", "power": "{:.0%}", "detectable_uplift": "{:.1%}"}
+    formats = {"addressed": "{:,.0f}", "uplift": "{:.0%}", "power": "{:.0%}"}
+    pooled = pooled.assign(detectable_uplift=pooled.detectable_uplift.map(lambda u: f"{u:.1%}" if u <= 1 else "over 100%"))
     return theme.table(pooled, "Pilots over all segments of a treatment: half treated, one horizon", names, formats)
 
 
@@ -137,7 +139,8 @@ def chart_actions(case: pd.DataFrame, most: int = 10) -> Axes:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     counts = top.verdict.value_counts()
     axes.set_title(
-        f"Of the {len(top)} best actions, {counts.get('not distinguishable from zero', 0)} cannot be told from zero", fontsize=11
+        f"Of the {len(top)} actions of highest expected value, {counts.get('not distinguishable from zero', 0)} cannot be told from zero",
+        fontsize=11,
     )
     axes.set_xlabel("additional margin less cost (dot: expected, line: interval, upright line: zero)")
     return axes

@@ -84,6 +84,9 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
         f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by the share "
         f"of pairs that stay together (ARI) it is {mean.replication_ari[OURS]:.2f} against {mean.replication_ari[RFM_EQUAL]:.2f}."
     )
+    steady = mean.replication_ami.drop(MACRO)
+    if steady.max() > steady[OURS] + 0.005:
+        again += f" Most alike in both halves is {steady.idxmax()} (AMI {steady.max():.2f})."
     best = mean.r2_adjusted.drop([AWARE, MACRO]).idxmax()
     beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
     verdict = (

@@ -434,7 +434,10 @@ def unit_axis(ax: Axes, unit: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(value, unit)))
+    short_money = "{:,.0f}" if unit == "money" and max(map(abs, ax.get_xlim())) >= 100 else ""
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: short_money.format(value) if short_money else format_value(value, unit))
+    )
 
 
 def _segments(kpis: pd.DataFrame, kpi: str) -> pd.DataFrame:

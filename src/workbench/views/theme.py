@@ -121,7 +121,7 @@ def table(
     """
     chosen = frame.head(rows)[list(names)] if names else frame.head(rows)
     shown = pd.DataFrame({c: _formatted(chosen[c], (formats or {}).get(c)) for c in chosen.columns})
-    more = f" (first {rows} of {len(frame):,})" if len(frame) > rows else ""
+    more = f" (first {rows} of {len(frame):,})" if len(frame) > rows else "" if len(frame) else ": none"
     return Shown(shown.rename(columns=names or {}), caption + more)
 
 
