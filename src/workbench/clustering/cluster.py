@@ -52,16 +52,11 @@ class Pool:
             found[np.unique(dense[dense >= 0])] = fit
         return found
 
-    def without(self, fit: int) -> Pool:
-        """The pooled centres of all other fits; kept, as every number of groups asks for them."""
-        if fit not in self._parts:
-            kept = self.owners != fit
-            self._parts[fit] = Pool(self.centres[kept], self.weights[kept], self.persistence[kept], ())
-        return self._parts[fit]
-
     @functools.cached_property
-    def _parts(self) -> dict[int, Pool]:
-        return {}
+    def without_one(self) -> tuple[Pool, ...]:
+        """-> for each fit, the pooled centres of all the others."""
+        kept = [self.owners != fit for fit in range(len(self.fits))]
+        return tuple(Pool(self.centres[k], self.weights[k], self.persistence[k], ()) for k in kept)
 
     def groups(self, k: int) -> np.ndarray:
         """-> one of k groups per pooled centre."""
@@ -132,8 +127,7 @@ def cut_pool(matrix: np.ndarray, pool: Pool, k: int) -> tuple[np.ndarray, np.nda
 
 def _beginnings(pool: Pool, k: int) -> Iterator[np.ndarray]:
     """The middles of the k groups of the pool, then of the pool without each of its fits in turn, where enough centres are left."""
-    for out in range(-1, len(pool.fits)):
-        kept = pool if out < 0 else pool.without(out)
+    for kept in (pool, *pool.without_one):
         if len(kept.centres) >= k:
             groups = kept.groups(k)
             middle = np.zeros((k, kept.centres.shape[1]))

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-# What customers of a kind of company are called in names: on their own, and after what they buy.
-PEOPLE = {"b2c": ("shoppers", "buyers"), "b2b": ("accounts", "accounts")}
+# What customers of a kind of company are called in names: on their own, after what they buy, and in macro-segments.
+PEOPLE = {"b2c": ("shoppers", "buyers", "customers"), "b2b": ("accounts", "accounts", "accounts")}
 KNOWN = 0.5  # a trait that is known for fewer members does not describe the segment
 SURE = 0.1  # a trait enters a name only when its whole interval is at least so far from everybody else
 LEADS = {
@@ -129,7 +129,7 @@ def fault_of_name(name: str) -> str:
 
 def name_macros(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c") -> pd.Series:
     """The same for macro-segments (compared by macro_id in the column segment_id): the strongest free trait alone."""
-    return _choose(compared, catalog, sizes, partial(_macro_candidates, people="accounts" if kind == "b2b" else "customers"), {})
+    return _choose(compared, catalog, sizes, partial(_macro_candidates, people=PEOPLE[kind][-1]), {})
 
 
 def named_tables(
@@ -215,7 +215,7 @@ GROUPS = {
 PER_ORDER = ("aov", "lines_per_order")
 
 
-def _candidates(traits: list[Trait], people: tuple[str, str]) -> Iterator[str]:
+def _candidates(traits: list[Trait], people: tuple[str, ...]) -> Iterator[str]:
     """Names from most to least telling: pairs by the sum of their ranks, then triples; a number only where words run out."""
     pairs = sorted(((i, j) for i in range(len(traits)) for j in range(i + 1, len(traits))), key=lambda p: (p[0] + p[1], p[0]))
     for i, j in pairs:
@@ -231,7 +231,7 @@ def _candidates(traits: list[Trait], people: tuple[str, str]) -> Iterator[str]:
     yield from (f"{lead} {people[0]}, variant {number}" for number in itertools.count(2))
 
 
-def _name(traits: list[Trait], people: tuple[str, str]) -> str:
+def _name(traits: list[Trait], people: tuple[str, ...]) -> str:
     how = [t.word for t in traits if not t.goods]
     what = [t.word for t in traits if t.goods]
     words = [how[0], *(w.lower() for w in how[1:])] if how else []

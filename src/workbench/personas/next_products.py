@@ -28,7 +28,6 @@ LEVELS = ("item", "subcategory", "category")
 PRIOR = 20.0  # a segment's share is shrunk as if so many members more had bought like everybody
 MOST = 400  # products looked at, the most bought ones
 TAKEN, COLUMNS = 5, ["segment_id", "product", "rank", "bought_by", "ci_low", "ci_high", "base", "index", "q_value", "buyers", "n"]
-CONFIDENCE = 0.95
 WHOLE = ("segment_id", "rank", "buyers", "n")
 
 
@@ -69,10 +68,10 @@ def _moments(config: Config) -> tuple[dt.datetime, ...]:
     return tuple(dt.datetime.combine(config.as_of + dt.timedelta(days=s), dt.time(), zone).astimezone(dt.UTC) for s in steps)
 
 
-def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
+def rank_products(bought: ir.Table, labels: pd.Series, confidence: float = 0.95) -> pd.DataFrame:
     """What was bought before as_of -> every segment's products, most to least bought; nothing after as_of is used.
 
-    Columns: segment_id, product, rank, bought_by (share of the members who bought it, shrunk towards everybody's) with its 95 %
+    Columns: segment_id, product, rank, bought_by (share of the members who bought it, shrunk towards everybody's) with its
     interval (of the beta distribution that it is the mean of), base (everybody's share), index (100 = everybody's share), q_value,
     buyers, n (members). q_value: of the exact test that members bought it no more than everybody (Fisher 1935, one-sided), false
     discoveries controlled over all segments and products (Benjamini & Hochberg 1995). The most bought 400 products of all are looked at.
@@ -90,7 +89,7 @@ def rank_products(bought: ir.Table, labels: pd.Series) -> pd.DataFrame:
     told["base"] = told["product"].map(totals) / len(labels)
     told["bought_by"] = (told.buyers + PRIOR * told.base) / (told.n + PRIOR)
     a, b = told.buyers + PRIOR * told.base, told.n - told.buyers + PRIOR * (1 - told.base)
-    tails = (0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2)
+    tails = (0.5 - confidence / 2, 0.5 + confidence / 2)
     told["ci_low"], told["ci_high"] = (stats.beta.ppf(tail, a, np.maximum(b, 1e-9)) for tail in tails)
     told["index"] = 100 * told.bought_by / told.base
     chance = stats.hypergeom.sf(told.buyers - 1, len(labels), told["product"].map(totals), told.n)

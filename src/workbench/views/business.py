@@ -115,7 +115,9 @@ def pilots_table(pooled: pd.DataFrame) -> theme.Shown:
     """Pooled pilots -> what each treatment would show over all its segments."""
     names = {"scenario": "stage", "treatment": "treatment", "segments": "segments", "addressed": "customers", "uplift": "uplift assumed if it works", "power": "chance to see it", "detectable_uplift": "uplift seen with a chance of 80%"}  # fmt: skip
     formats = {"addressed": "{:,.0f}", "uplift": "{:.0%}", "power": "{:.0%}"}
-    pooled = pooled.assign(detectable_uplift=pooled.detectable_uplift.map(lambda u: f"{u:.1%}" if u <= 1 else "over 100%"))
+    pooled = pooled.assign(
+        detectable_uplift=pooled.detectable_uplift.map(lambda u: f"{u:.1%}" if u <= 1 else "over 100%", na_action="ignore")
+    )
     return theme.table(pooled, "Pilots over all segments of a treatment: half treated, one horizon", names, formats)
 
 

@@ -28,7 +28,7 @@ GROWTH_COLOURS = ("#0072b2", "#56b4e9", "#e69f00", theme.GREY)
 MARKS = {"above": " ▲", "below": " ▼"}
 REASON = "not computable: "
 # The systems that a KPI's figures come from, for the mark of those that are simulated.
-VISITS, BOUGHT = {"web", "mobile_app"}, {"pos", "finance"}
+VISITS = {"web", "mobile_app"}
 SYSTEMS = {
     "engagement_rate": {"email", "web", "mobile_app", "social"}, "conversion_rate": VISITS | {"pos"}, "interest_rate": VISITS, "cart_rate": VISITS,
     "cart_order_rate": VISITS | {"pos"}, "aov": {"pos"}, "repeat_rate": {"pos"}, "lapse_rate": {"pos"}, "retention_rate": {"pos"}, "penetration": {"pos"},
@@ -434,10 +434,8 @@ def unit_axis(ax: Axes, unit: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    short_money = "{:,.0f}" if unit == "money" and max(map(abs, ax.get_xlim())) >= 100 else ""
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: short_money.format(value) if short_money else format_value(value, unit))
-    )
+    is_whole = unit == "money" and max(map(abs, ax.get_xlim())) >= 100  # cents would run into each other
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if is_whole else format_value(value, unit)))
 
 
 def _segments(kpis: pd.DataFrame, kpi: str) -> pd.DataFrame:

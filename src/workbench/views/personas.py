@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench.personas.story import LEADS
 from workbench.views.theme import GREY, plain, told_verdicts
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
 
 def _portrait(persona: pd.Series) -> str:
     body = plain(persona.body)
-    for lead in ("Channels:", "Content:", "What matters to them:", "Sales talks:", "What bothers them:", "They write most about"):
+    for lead in (*(lead.removesuffix(" they") for lead in LEADS.values() if ":" in lead), "They write most about"):
         body = body.replace(f" {lead}", f"\n- **{lead.removesuffix(':')}**{':' if lead.endswith(':') else ''}")
     return f"### {plain(persona.segment_name)}\n\n*{plain(persona.tagline)}*\n\n- {body}\n\n{plain(persona.caution)}"
 
