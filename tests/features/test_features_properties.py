@@ -134,14 +134,16 @@ def plain_features(rows, prior):
     returned = -frame[frame.event_type == "return"].groupby("customer_id").amount.sum()
     spent = lines.groupby("customer_id").amount.sum()
     given_back = returned.reindex(spent.index).fillna(0.0).clip(upper=spent)  # more may have been bought before the window
+    sold = lines.groupby("category").own_brand.mean()
+    choice = lines[lines.category.isin(sold.index[sold.between(0.01, 0.99)])] if sold.between(0.01, 0.99).any() else lines
     shares = {
         "discount_share": lines.discount.sum() / (lines.amount + lines.discount).sum(),
-        "own_brand_share": lines.amount[lines.own_brand].sum() / lines.amount.sum(),
+        "own_brand_share": choice.amount[choice.own_brand].sum() / choice.amount.sum(),
         "return_share": given_back.sum() / spent.sum(),
     }
     found = {}
     for customer, mine in orders.groupby("customer_id"):
-        bought = lines[lines.customer_id == customer]
+        bought, chosen = lines[lines.customer_id == customer], choice[choice.customer_id == customer]
         paid, days = mine.amount.sum(), np.sort(mine.days_ago.unique())[::-1]
         gaps = -np.diff(days)
         weight, back = prior * order_value, returned.get(customer, 0.0)
@@ -156,7 +158,7 @@ def plain_features(rows, prior):
             "weekend_share": (weekend[mine.index].sum() + prior * weekend.mean()) / (len(mine) + prior),
             "evening_share": (evening[mine.index].sum() + prior * evening.mean()) / (len(mine) + prior),
             "discount_share": (bought.discount.sum() + weight * shares["discount_share"]) / (paid + bought.discount.sum() + weight),
-            "own_brand_share": (bought.amount[bought.own_brand].sum() + weight * shares["own_brand_share"]) / (paid + weight),
+            "own_brand_share": (chosen.amount[chosen.own_brand].sum() + weight * shares["own_brand_share"]) / (chosen.amount.sum() + weight),
             "return_share": (given_back[customer] + weight * shares["return_share"]) / (paid + weight), "category_count": bought.category.nunique(),
         }  # fmt: skip
         for category in ("X", "Y", "Z"):

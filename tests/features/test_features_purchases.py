@@ -42,7 +42,7 @@ A = {
     "afternoon_share": 0,
     "evening_share": (3 + 5 * 3 / 5) / (4 + 5),
     "discount_share": (10 + 260 * 10 / 270) / (210 + 260),
-    "own_brand_share": (40 + 260 * 40 / 260) / (200 + 260),
+    "own_brand_share": (40 + 260 * 40 / 50) / (50 + 260),  # only Y sells own brand and others
     "return_share": (20 + 260 * 20 / 260) / (200 + 260),
     "category_count": 2,
     "category_x_share": (150 + 260 * 210 / 260) / (200 + 260),
@@ -89,7 +89,7 @@ B = {
     "midday_share": (1 + 5 * 1 / 5) / (1 + 5),
     "evening_share": (0 + 5 * 3 / 5) / (1 + 5),
     "discount_share": (0 + 260 * 10 / 270) / (60 + 260),
-    "own_brand_share": (0 + 260 * 40 / 260) / (60 + 260),
+    "own_brand_share": (0 + 260 * 40 / 50) / (0 + 260),
     "return_share": (0 + 260 * 20 / 260) / (60 + 260),
     "category_count": 1,
     "category_x_share": (60 + 260 * 210 / 260) / (60 + 260),
@@ -146,6 +146,17 @@ def test_shrinkage_moves_towards_the_population_and_none_leaves_the_raw_share():
     assert raw.weekend_share.to_dict() == pytest.approx({"a": 2 / 4, "b": 0})
     assert strong.discount_share.to_dict() == pytest.approx({"a": 1 / 27, "b": 1 / 27}, rel=1e-6)
     assert raw.discount_share["a"] > mild.discount_share["a"] > 1 / 27 > mild.discount_share["b"] > 0
+
+
+def test_own_brand_counts_only_where_there_is_a_choice():
+    """Who buys fuel, of which there is none but the own brand, does not prefer it."""
+    rows = [order("a", f"2024-04-0{d}T10:00", f"f{d}", 90, "FUEL", own_brand=True) for d in range(1, 6)]
+    rows += [order(who, "2024-04-02T12:00", f"{who}{own}", 10, "MILK", own_brand=own) for who in "ab" for own in (True, False)]
+    events = WINDOW.events(table(rows))
+    rivals = purchases.own_brand_rivals(events)
+    assert rivals == ("MILK",)
+    frame = fetch(purchases.purchase_features(events, WINDOW, 5.0, rivals)).set_index("customer_id")
+    assert frame.own_brand_share.to_dict() == pytest.approx({"a": 0.5, "b": 0.5})
 
 
 @pytest.mark.parametrize(

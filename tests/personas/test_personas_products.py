@@ -30,7 +30,7 @@ def orders(taste: float, seed=3) -> ibis.Table:
         for moment in (BEFORE, AFTER):
             rows += [(customer, moment, "order", item) for item in rng.choice(GOODS, 6, replace=False, p=weights / weights.sum())]
     frame = pd.DataFrame(rows, columns=["customer_id", "occurred_at", "event_type", "item"])
-    frame = frame.assign(subcategory=frame.item.str.rstrip("0123456789").str.upper(), category=None).astype({"category": "str"})
+    frame = frame.assign(subcategory=frame.item.str.rstrip("0123456789").str.upper(), category=None, amount=3.0).astype({"category": "str"})
     return engine.as_table(engine.connect(CONFIG.engine), pa.Table.from_pandas(frame, preserve_index=False), "events")
 
 
@@ -100,7 +100,7 @@ def test_each_customer_is_offered_five_new_products():
 
 
 def few(rows) -> ibis.Table:
-    frame = pd.DataFrame(rows, columns=["customer_id", "occurred_at", "item"]).assign(event_type="order")
+    frame = pd.DataFrame(rows, columns=["customer_id", "occurred_at", "item"]).assign(event_type="order", amount=3.0)
     return engine.as_table(engine.connect(CONFIG.engine), pa.Table.from_pandas(frame, preserve_index=False), "few")
 
 
@@ -112,6 +112,23 @@ def test_what_goes_with_the_own_purchases_comes_before_what_sells_best():
     picks = offered(few(rows))
     assert picks[picks.customer_id == people[0]]["product"].to_list()[0] == "stove"
     assert picks[picks.customer_id == people[45]]["product"].to_list()[0] != "bread"
+
+
+def test_what_nobody_paid_for_is_no_product():
+    events = few([(c, BEFORE, item) for c in labels().index[:60] for item in ("tea", "coupon code")])
+    free = events.mutate(amount=ibis.cases((events.item == "coupon code", 0.0), else_=3.0))
+    assert set(offered(free)["product"]) == {"tea"}
+    unknown = events.mutate(amount=ibis.null("float64"))
+    assert set(offered(unknown)["product"]) == {"tea", "coupon code"}
+
+
+def test_what_was_bought_long_ago_is_not_new():
+    """Two years before as_of, far outside the window."""
+    people, long_ago = labels().index, BEFORE - pd.Timedelta(days=700)
+    rows = [(c, BEFORE, "bread") for c in people[:60]] + [(c, BEFORE, "milk") for c in people[30:90]] + [(people[0], long_ago, "milk")]
+    picks = offered(few(rows))
+    assert "milk" not in picks[picks.customer_id == people[0]]["product"].to_list()
+    assert "milk" in picks[picks.customer_id == people[1]]["product"].to_list()
 
 
 def test_a_late_purchase_counts_more_than_an_early_one():

@@ -55,7 +55,7 @@ class Plan:
     """What the sources allow: decided once, before as_of, so that every window gets the same columns.
 
     columns: what order lines, tickets and social posts carry. held: sensitive attributes that are not used. reaches_back: orders
-    are known from the beginning of a window two horizons earlier.
+    are known from the beginning of a window two horizons earlier. rivals: categories in which own brand and others are a choice.
     """
 
     window: Window
@@ -74,6 +74,7 @@ class Plan:
     held: tuple[str, ...]
     has_people: bool
     reaches_back: bool
+    rivals: tuple[str, ...] = ()
 
     @property
     def prior(self) -> float:
@@ -108,7 +109,7 @@ class Family:
 
 # In the order of the catalog. The first says who gets features at all: customers with an order in the window.
 FAMILIES = (
-    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.window, p.prior)),
+    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.window, p.prior, p.rivals)),
     Family(lambda p: habits.habit_catalog(p.columns, p.window.days), lambda h, p: habits.habit_features(h.events, h.inside, h.window, p.prior, p.columns, p.window.days)),
     Family(lambda p: affinity.affinity_catalog(p.tops, p.names), lambda h, p: affinity.affinity_features(h.inside, p.tops, p.prior) if p.tops["category"] else None),
     Family(lambda p: engagement.engagement_catalog(list(p.types), p.channels), lambda h, p: engagement.engagement_features(h.inside, list(p.types), p.prior)),
@@ -146,6 +147,7 @@ def plan_features(
         tuple(sorted(fetch(asked.select("topic").distinct()).topic)), topics.plan_topics(happened, types, settings.min_coverage),
         topics.learn_language(before, settings.text_topics), tuple(found), tuple(held), len(known.people) > 0,
         _first_order(known.events) <= window.earlier(2 * settings.horizon_days).start + WEEK,
+        purchases.own_brand_rivals(happened) if {"own_brand", "category"} <= columns else (),
     )  # fmt: skip
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
+from workbench.core.engine import fetch
 from workbench.features.catalog import Feature
 from workbench.features.window import Window
 
+RIVALS = 0.01  # of a category's lines
 DAYPARTS = {"morning": (5, 11), "midday": (11, 15), "afternoon": (15, 19), "evening": (19, 29)}
 
 BEHAVIOUR = (
@@ -33,7 +35,7 @@ DISCOUNT = (
     Feature("discount_share", "price", "share", "money off over the undiscounted value, shrunk", "buy on discount", "pay close to the full price", "price", "discount share"),
 )  # fmt: skip
 OWN_BRAND = (
-    Feature("own_brand_share", "price", "share", "share of revenue of the company's own brand, shrunk", "prefer the company's own brand", "prefer other brands", "product", "own-brand share"),
+    Feature("own_brand_share", "price", "share", "share of the company's own brand in the revenue of categories that sell other brands too, shrunk", "prefer the company's own brand", "prefer other brands", "product", "own-brand share"),
 )  # fmt: skip
 RETURNS = (
     Feature("return_share", "returns", "share", "money returned over money spent, shrunk", "return a lot", "return little", "service", "return share"),
@@ -63,12 +65,22 @@ def purchase_catalog(columns: frozenset[str]) -> list[Feature]:
     return declared + [f for name, features in more.items() if name in columns for f in features]
 
 
-def purchase_features(happened: ir.Table, window: Window, prior: float) -> ir.Table:
-    """Events in the window -> customer_id + the features of BEHAVIOUR, DISCOUNT, OWN_BRAND and RETURNS; customers with an order."""
+def own_brand_rivals(happened: ir.Table) -> tuple[str, ...]:
+    """The categories that sell the company's own brand and others, each for at least 1 % of their lines; elsewhere nobody chooses."""
+    lines = happened.filter(happened.event_type == "order", happened.category.notnull())
+    shared = lines.group_by("category").agg(own=lines.own_brand.fill_null(False).cast("float64").mean())
+    return tuple(fetch(shared.filter(shared.own.between(RIVALS, 1 - RIVALS)).order_by("category")).category)
+
+
+def purchase_features(happened: ir.Table, window: Window, prior: float, rivals: tuple[str, ...] = ()) -> ir.Table:
+    """Events in the window -> customer_id + the features of BEHAVIOUR, DISCOUNT, OWN_BRAND and RETURNS; customers with an order.
+
+    rivals: categories in which own brand and others are a choice (see `own_brand_rivals`); none: all lines are.
+    """
     lines = order_lines(happened)
     bought = orders(lines)
     table = _counts(bought, lines, window)
-    for part in (_cadence(bought), _dayparts(bought, prior), _prices(lines, bought, prior)):
+    for part in (_cadence(bought), _dayparts(bought, prior), _prices(lines, bought, prior, rivals)):
         table = table.left_join(part, "customer_id").drop("customer_id_right")
     return table
 
@@ -133,21 +145,23 @@ def _dayparts(bought: ir.Table, prior: float) -> ir.Table:
     return shrunk_shares(per, list(parts), "n", prior)
 
 
-def _prices(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
+def _prices(lines: ir.Table, bought: ir.Table, prior: float, rivals: tuple[str, ...]) -> ir.Table:
     is_order = lines.event_type == "order"
+    is_choice = is_order & lines.category.isin(rivals) if rivals else is_order
     zero = ibis.literal(0).cast(lines.amount.type())
     per = lines.group_by("customer_id").agg(
         paid=lines.amount.sum(where=is_order),
         returned=(-lines.amount).sum(where=~is_order).fill_null(zero),
         off=lines.discount.sum(where=is_order).fill_null(zero),
-        own=lines.amount.sum(where=is_order & lines.own_brand).fill_null(zero),
+        chosen=lines.amount.sum(where=is_choice).fill_null(zero),
+        own=lines.amount.sum(where=is_choice & lines.own_brand).fill_null(zero),
     )
     per = per.filter(per.paid.notnull())
     # What comes back in the window may have been bought before it.
     per = per.mutate(full=per.paid + per.off, returned=ibis.least(per.returned, ibis.greatest(per.paid, zero)))
     money = bought.amount.sum().cast("float64") / bought.count()
     total = bought.agg(order_value=money)
-    names = {"off": ("full", "discount_share"), "own": ("paid", "own_brand_share"), "returned": ("paid", "return_share")}
+    names = {"off": ("full", "discount_share"), "own": ("chosen", "own_brand_share"), "returned": ("paid", "return_share")}
     table = per.cross_join(total)
     base = per.agg(
         **{

@@ -1,4 +1,4 @@
-"""What a segment is likely to buy next: what more of its members buy than of everybody.
+"""What a segment buys: the products that more of its members buy than of everybody.
 
 A product is an item, else (where sources have none) a subcategory or category. Learned in the window before as_of.
 """
@@ -40,22 +40,24 @@ def product_level(events: ir.Table) -> str:
 
 
 def purchases(events: ir.Table, labels: pd.Series, config: Config) -> ir.Table:
-    """Events -> customer_id, place, segment_id, product, kind_of, before, after, days_since; a row per customer and product.
+    """Events -> customer_id, place, segment_id, product, kind_of, ever, before, after, days_since; a row per customer and product.
 
-    place: the customer's in labels (segment_id by customer_id). before: bought in the window that ends at as_of; days_since: of the
-    last such purchase, at as_of; after: bought within the horizon from as_of on. kind_of: the product's subcategory, else its
-    category, else empty.
+    place: the customer's in labels (segment_id by customer_id). ever: bought before as_of; days_since: of the last such
+    purchase, at as_of; before: bought in the window that ends at as_of; after: bought within the horizon from as_of on. kind_of: the product's
+    subcategory, else its category, else empty. What nobody paid for (coupons, gifts) is no purchase; lines of unknown amount are.
     """
     level, (start, end, last) = product_level(events), _moments(config)
-    lines = events.filter(events.event_type == "order", events[level].notnull(), events.occurred_at >= start, events.occurred_at < last)  # fmt: skip
+    paid = events.amount.isnull() | (events.amount > 0)
+    lines = events.filter(events.event_type == "order", events[level].notnull(), paid, events.occurred_at < last)
     coarser = [lines[c] for c in LEVELS[LEVELS.index(level) + 1 :] if c in lines.columns]
     places = {"customer_id": labels.index.astype("str"), "segment_id": labels.to_numpy("int64"), "place": np.arange(len(labels))}
     members = engine.as_table(events.get_backend(), pa.Table.from_pandas(pd.DataFrame(places), preserve_index=False), "members")
     named = lines.select("customer_id", "occurred_at", product=lines[level], kind_of=ibis.coalesce(*coarser, ibis.literal("")))
     mine = named.inner_join(members, "customer_id")
-    is_before, at = mine.occurred_at < end, mine.occurred_at.epoch_seconds()
+    is_ever, at = mine.occurred_at < end, mine.occurred_at.epoch_seconds()
+    is_before = is_ever & (mine.occurred_at >= start)
     bought = mine.group_by("customer_id", "place", "segment_id", "product").agg(
-        kind_of=mine.kind_of.max(), before=is_before.any(), after=(~is_before).any(), last=at.max(where=is_before)
+        kind_of=mine.kind_of.max(), ever=is_ever.any(), before=is_before.any(), after=(~is_ever).any(), last=at.max(where=is_ever)
     )
     bought = bought.mutate(days_since=(int(end.timestamp()) - bought["last"]) / 86_400).drop("last")
     return engine.materialize(events.get_backend(), bought, "bought")

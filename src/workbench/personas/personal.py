@@ -1,6 +1,6 @@
 """Five new products for each customer: what its segment bought lately and what goes with the customer's own purchases.
 
-Learned in the window before as_of and judged against plain popularity on the horizon after it.
+Learned from everything bought before as_of and judged against plain popularity on the horizon after it.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ def baskets(bought: ir.Table, labels: pd.Series, words: Mapping[str, str]) -> Ba
 
     What may be sensitive is not offered.
     """
-    buyers = bought.group_by("product").agg(n=bought.before.sum())
+    buyers = bought.group_by("product").agg(n=bought.ever.sum())
     top = engine.fetch(buyers.filter(buyers.n > 0).order_by([buyers.n.desc(), "product"]).limit(MOST))["product"].astype("str")
     places = pd.DataFrame({"product": top, "column": np.arange(len(top))})
     known = engine.as_table(bought.get_backend(), pa.Table.from_pandas(places, preserve_index=False), "top_products")
-    cells = engine.fetch(bought.inner_join(known, "product").select("place", "column", "before", "after", "days_since"))
+    cells = engine.fetch(bought.inner_join(known, "product").select("place", "column", "ever", "after", "days_since"))
     shape = (len(labels), len(top))
-    weights = np.where(cells.before, 0.5 ** (cells.days_since.fillna(0.0).to_numpy() / HALF_LIFE), 0.0)
+    weights = np.where(cells.ever, 0.5 ** (cells.days_since.fillna(0.0).to_numpy() / HALF_LIFE), 0.0)
     made = [
         sparse.csr_array((values, (cells.place.to_numpy(), cells.column.to_numpy())), shape=shape)
         for values in (weights, cells.after.to_numpy(float))
@@ -74,7 +74,7 @@ def baskets(bought: ir.Table, labels: pd.Series, words: Mapping[str, str]) -> Ba
 
 
 def recommend(found: Baskets) -> np.ndarray:
-    """-> (customers, 5) columns of the products to recommend, best first, none that the customer bought in the window; -1 for none.
+    """-> (customers, 5) columns of the products to recommend, best first, none that the customer has bought before; -1 for none.
 
     Score: log share of the segment's members who bought it, recent purchases counting more, shrunk towards everybody's, plus three
     times the mean over the customer's own products of the log lift (pointwise mutual information, Church & Hanks 1990) of the pair,
@@ -98,7 +98,7 @@ def recommend(found: Baskets) -> np.ndarray:
 
 
 def popular(found: Baskets) -> np.ndarray:
-    """The same by the number of buyers in the window alone, sensitive products included: what recommendations have to beat."""
+    """The same by the number of buyers alone, sensitive products included: what recommendations have to beat."""
     order = -np.arange(len(found.products), dtype=float)
     return _best(found, lambda rows: np.tile(order, (rows.stop - rows.start, 1)), np.ones(len(order), bool))
 
