@@ -22,7 +22,9 @@ def ruled():
     labels = scoreboard.fit_slice(part, ClusteringSettings(), company.relevance).labels_
     features = part.today.copy()
     features.iloc[::50, 2] = np.nan
-    catalog = pd.DataFrame({"feature": list(features), "noun": "", "definition": [f"words for {name}" for name in features]})
+    catalog = pd.DataFrame(
+        {"feature": list(features), "noun": "", "unit": "money", "definition": [f"words for {name}" for name in features]}
+    )
     return features, labels, rules.build_rules(features, labels, catalog, 7)
 
 
@@ -70,10 +72,25 @@ def test_odd_names_of_features_are_quoted():
     assert len(con.sql(f"SELECT * FROM features WHERE {condition.sql}").df()) == 2
 
 
+def test_a_rule_may_ask_only_whether_a_value_is_known():
+    """The members are those without a value: no bound, no infinity, and SQL that finds them."""
+    generator = np.random.default_rng(1)
+    features = pd.DataFrame({"score": generator.normal(size=300)})
+    features.loc[:99, "score"] = np.nan
+    catalog = pd.DataFrame({"feature": ["score"], "noun": "survey score", "unit": "points", "definition": "survey score"})
+    table = rules.build_rules(features, (features.score.isna()).to_numpy(int), catalog, 7)
+    assert table.rule.to_list() == ["survey score known", "survey score unknown"]
+    con = duckdb.connect()
+    con.register("features", features)
+    for row, expected in zip(table.itertuples(), (200, 100), strict=True):
+        assert con.sql(f"SELECT count(*) FROM features WHERE {row.sql}").fetchone() == (expected,)
+        assert json.loads(row.conditions) == [[{"feature": "score", "is_known": expected == 200}]]
+
+
 def test_noise_is_described_by_rules_that_do_not_hold():
     generator = np.random.default_rng(0)
     features = pd.DataFrame(generator.normal(size=(400, 5))).add_prefix("f")
-    catalog = pd.DataFrame({"feature": list(features), "noun": "thing", "definition": "thing"})
+    catalog = pd.DataFrame({"feature": list(features), "noun": "thing", "unit": "share", "definition": "thing"})
     table = rules.build_rules(features, generator.integers(0, 10, 400), catalog, 7)
     assert table.unseen_precision.mean() < 0.15 < table.precision.mean()
 
@@ -124,18 +141,19 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest():
 
 
 def test_the_audiences_that_come_with_the_project(tmp_path):
-    told = audiences.read_audiences("configs/audiences.yaml")
-    assert len(told.audiences) >= 5
+    ours, vendors = "configs/audiences.yaml", "configs/b2b_audiences.yaml"
+    assert not set(audiences.read_audiences(ours).audiences) & set(audiences.read_audiences(vendors).audiences)
     accounts = pd.DataFrame(
         {
             "industry": ["software", "software", "retail"], "headcount_growth": [0.3, 0.0, 0.5], "api_call_count": [5.0, 9, 9],
             "headcount": [300.0, 100, 900], "people_count": [6.0, 7, 2], "net_revenue": [10.0, 20, 30], "feature_use_count": [0.0, 1, 99],
         }
     )  # fmt: skip
-    funnels = audiences.build_funnels("configs/audiences.yaml", accounts)
+    funnels = audiences.build_funnels(vendors, accounts)
     last = funnels.groupby("audience").customers.last()
     assert last.to_dict() == {"growing_software_houses": 1, "wide_committees": 1, "idle_seats": 1}
-    assert audiences.left_out("configs/audiences.yaml", accounts) == ["weekend_savers", "quiet_big_spenders"]
+    assert audiences.left_out(ours, accounts) == ["weekend_savers", "quiet_big_spenders"]
+    assert audiences.build_funnels(ours, accounts).empty
     broken = tmp_path / "broken.yaml"
     broken.write_text("audiences:\n  a: {description: one two, layers: [{column: x, test: at_least, value: many}]}\n")
     with pytest.raises(ParameterError, match="needs a number"):

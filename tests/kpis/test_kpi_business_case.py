@@ -143,7 +143,7 @@ def test_readers_see_the_warning_first_and_names_as_plain_text():
     assert labels[-1].startswith(business.estimate_sensitivity(case, assumptions).assumption[0])
     plt.close("all")
     assert "gives up" in views.say_waiting(case, "EUR")
-    assert views.case_table(case).frame["in the budget"].str.len().min() > 5
+    assert views.case_table(case, "EUR").frame["in the budget"].str.len().min() > 5
 
 
 def test_where_nothing_pays_no_action_is_named():

@@ -18,6 +18,7 @@ from kpi_company import (
 )
 
 from workbench.core.stats import wilson
+from workbench.kpis.customer_sums import with_contracts
 from workbench.kpis.metrics import KPIS, estimate_kpis
 from workbench.kpis.targets import Targets
 
@@ -160,12 +161,30 @@ def test_verdicts():
 
 
 def test_verdicts_of_few_customers_and_where_lower_is_better():
+    """Under 30 customers decide nothing, whatever their interval; more do."""
     few = kpis_of(EVENTS, lapse_rate=1.0, cac=0.0, aov=1.0)
-    assert cell(few, "lapse_rate").status == "on target"
-    assert cell(few, "cac").status == "below target"
+    assert {cell(few, "lapse_rate").status, cell(few, "cac").status} == {"undecided"}
+    sums, segments = simulated_sums(400, 3)
+    sums = sums.assign(orders_before=1.0, active_before=1.0, revenue_before=1.0)
+    many = estimate_kpis(sums, segments, Targets(lapse_rate=1.0, repeat_rate=1.0), SETTINGS, 30)
+    assert cell(many, "lapse_rate").status == "on target"
+    assert cell(many, "repeat_rate").status == "below target"
     # Two buyers are too few for an interval, and without one there is no verdict.
     assert np.isnan(cell(few, "aov").ci_low)
     assert cell(few, "aov").status == "undecided"
+
+
+def test_who_is_under_contract_is_retained_however_seldom_billed():
+    """a: contract runs on, no invoice; b: ended; c: no contract and ordered again; d: contract signed in the period."""
+    sums = pd.DataFrame({"customer_id": list("abcd"), "orders": [0.0, 1, 1, 1], "orders_before": [1.0, 1, 1, 1]})
+    sums = sums.assign(active=[0.0, 1, 1, 1], active_before=1.0, gross=1.0, revenue=1.0, repeat=0.0, gross_before=1.0, revenue_before=1.0, is_new=0.0)  # fmt: skip
+    segments = pd.DataFrame({"customer_id": list("abcd"), "segment_id": 0, "segment_name": "all of them"})
+    contracts = pd.DataFrame({"running": [1, 0, 2], "running_before": [1, 1, 0]}, index=list("abd"))
+    found = estimate_kpis(with_contracts(sums, contracts), segments, Targets(), SETTINGS, 30)
+    retained, lapsed = cell(found, "retention_rate"), cell(found, "lapse_rate")
+    assert (retained.numerator, retained.denominator) == (2, 3)
+    assert (lapsed.numerator, lapsed.denominator) == (1, 3)
+    pd.testing.assert_frame_equal(with_contracts(sums, contracts.head(0)), sums)
 
 
 @pytest.mark.parametrize("seed", range(3))

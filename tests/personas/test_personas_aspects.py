@@ -148,13 +148,18 @@ def test_every_function_has_a_page_for_every_segment(con):
     plan = with_events(con, [])
     spent = customer_journey(STAGES, LABELS, FEATURES, plan)
     products = pd.DataFrame({"segment_id": [1, 1], "product": ["p1", "p2"], "kind_of": ["tea", ""]})
+    picks = pd.DataFrame(
+        {"customer_id": LABELS.index[LABELS == 1][:3], "rank": 1, "product": ["p3", "p3", "p4"], "kind_of": "tea"}
+    )
     needs = unmet_needs(DRIVERS, NO_QUOTES, COMPARED, CATALOG)
-    pages = function_pages(QUALITY, DRIVERS, plan, products, spent, LABELS, score_archetypes(COMPARED), needs)
+    pages = function_pages(QUALITY, DRIVERS, plan, products, spent, LABELS, score_archetypes(COMPARED), needs, picks)
     assert list(pages.function.unique()) == list(FUNCTIONS)
     assert (pages.groupby(["function", "segment_id"]).size() >= 3).all()
     assert len(pages.groupby(["function", "segment_id"])) == len(FUNCTIONS) * len(PLANTED)
     assert pages.text.str.len().min() > 0
     said = pages.set_index(["function", "segment_id", "what"]).text
-    assert said["sales", 1, "next products"] == "tea (p1), p2"
+    assert said["sales", 1, "buy more than others"] == "tea (p1), p2"
+    assert said["sales", 1, "to recommend"] == "tea (p3) to 2 of 3, tea (p4) to 1 of 3"
+    assert said["sales", 0, "to recommend"] == "nothing new"
     vips = sum(int(t.split()[0].replace(",", "")) for t in said.xs(("sales", "VIPs"), level=(0, 2)))
     assert vips == spent.vip.sum() > 0

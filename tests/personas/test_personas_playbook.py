@@ -176,7 +176,7 @@ def test_a_stage_without_a_rule_for_everybody_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "right, wrong, place",
     [
-        ("{stage: winback, treatment", "{stage: winbak, treatment", r"rules\.18\.stage: .*'winback', found 'winbak'"),
+        ("{stage: winback, treatment", "{stage: winbak, treatment", r"rules\.\d+\.stage: .*'winback', found 'winbak'"),
         ("  winback:\n", "  winbak:\n", r"stages\.winbak.*'winback', found 'winbak'"),
         ("when: {aov: high}", "when: {aov: hihg}", r"rules\.1\.when\.aov: .*'high' or 'low', found 'hihg'"),
         ("when: {aov: high}", "wen: {aov: high}", r'rules\.1\.wen: .*Did you mean "when"\?'),

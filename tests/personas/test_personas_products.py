@@ -30,7 +30,9 @@ def orders(taste: float, seed=3) -> ibis.Table:
         for moment in (BEFORE, AFTER):
             rows += [(customer, moment, "order", item) for item in rng.choice(GOODS, 6, replace=False, p=weights / weights.sum())]
     frame = pd.DataFrame(rows, columns=["customer_id", "occurred_at", "event_type", "item"])
-    frame = frame.assign(subcategory=frame.item.str.rstrip("0123456789").str.upper(), category=None, amount=3.0).astype({"category": "str"})
+    frame = frame.assign(subcategory=frame.item.str.rstrip("0123456789").str.upper(), category=None, amount=3.0).astype(
+        {"category": "str"}
+    )
     return engine.as_table(engine.connect(CONFIG.engine), pa.Table.from_pandas(frame, preserve_index=False), "events")
 
 
@@ -125,7 +127,11 @@ def test_what_nobody_paid_for_is_no_product():
 def test_what_was_bought_long_ago_is_not_new():
     """Two years before as_of, far outside the window."""
     people, long_ago = labels().index, BEFORE - pd.Timedelta(days=700)
-    rows = [(c, BEFORE, "bread") for c in people[:60]] + [(c, BEFORE, "milk") for c in people[30:90]] + [(people[0], long_ago, "milk")]
+    rows = (
+        [(c, BEFORE, "bread") for c in people[:60]]
+        + [(c, BEFORE, "milk") for c in people[30:90]]
+        + [(people[0], long_ago, "milk")]
+    )
     picks = offered(few(rows))
     assert "milk" not in picks[picks.customer_id == people[0]]["product"].to_list()
     assert "milk" in picks[picks.customer_id == people[1]]["product"].to_list()

@@ -17,7 +17,7 @@ from workbench.personas.writer import rephrase
 
 SECRET = "sk-canary-0123456789"
 QUALITY = pd.DataFrame({"segment_id": [0, 1], "segment_name": ["Weekend wine buyers", "Steady shoppers"], "size": [1300, 160], "share": [0.81, 0.19], "revenue_share": [0.7, 0.3], "verdict": ["pass", "fail"]})  # fmt: skip
-DRIVERS = pd.DataFrame([(0, "buy wine", "wine share", 0.28, 0.12, "share", 900, 1.0, "apart")], columns=["segment_id", "claim", "noun", "value", "base", "unit", "n", "coverage", "aspect"])  # fmt: skip
+DRIVERS = pd.DataFrame([(0, "affinity", "buy wine", "wine share", 0.28, 0.12, "share", 900, 1.0, "apart")], columns=["segment_id", "family", "claim", "noun", "value", "base", "unit", "n", "coverage", "aspect"])  # fmt: skip
 GAPS = pd.DataFrame({"segment_id": [0, 1], "unknown": ["what matters to them"] * 2, "known": [0.1, 0.2]})
 QUOTES = pd.DataFrame(columns=COLUMNS)
 PERSONAS = tell_personas(QUALITY, DRIVERS, GAPS, QUOTES, "EUR")

@@ -17,7 +17,10 @@ MIN_LEAF = 0.002  # of the customers
 
 @dataclass(frozen=True)
 class Condition:
-    """A bound of one feature: above (or, with `below`, not above) `bound`; `missing`: customers without a value are meant too."""
+    """A bound of one feature: above (or, with `below`, not above) `bound`; `missing`: customers without a value are meant too.
+
+    A tree that asks only whether there is a value says so by an infinite bound.
+    """
 
     feature: str
     below: bool
@@ -35,12 +38,24 @@ class Condition:
     def sql(self) -> str:
         """The condition over a table with a column per feature."""
         name = '"' + self.feature.replace('"', '""') + '"'
+        if np.isinf(self.bound):
+            return f"{name} {'IS NOT NULL' if self.below else 'IS NULL'}"
         bare = f"{name} {'<=' if self.below else '>'} {self.bound!r}"
         return f"({bare} OR {name} IS NULL)" if self.missing else bare
 
-    def words(self, noun: str) -> str:
+    @property
+    def plain(self) -> dict[str, object]:
+        """The condition as JSON has it."""
+        if np.isinf(self.bound):
+            return {"feature": self.feature, "is_known": self.below}
+        return {"feature": self.feature, "at_most" if self.below else "above": self.bound, "or_unknown": self.missing}
+
+    def words(self, noun: str, unit: str = "") -> str:
         """The condition for readers."""
-        return f"{noun} {'at most' if self.below else 'above'} {self.bound:,.6g}{' (or unknown)' if self.missing else ''}"
+        if np.isinf(self.bound):
+            return f"{noun} {'known' if self.below else 'unknown'}"
+        bound = f"{100 * self.bound:,.6g} %" if unit == "share" else f"{self.bound:,.6g}"
+        return f"{noun} {'at most' if self.below else 'above'} {bound}{' (or unknown)' if self.missing else ''}"
 
 
 def build_rules(features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -50,7 +65,8 @@ def build_rules(features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFram
     as JSON. precision: share of the customers that the rule picks who are of the segment; recall: share of the segment that it picks;
     unseen_…: the same for customers that the rule was not drawn from (5 folds). A segment that no rule describes is picked by none.
     """
-    nouns = catalog.set_index("feature").noun.where(lambda n: n != "", catalog.set_index("feature").definition)
+    known = catalog.set_index("feature")
+    told = known[["unit"]].assign(noun=known.noun.where(known.noun != "", known.definition))
     fold = np.random.default_rng(seed).integers(0, FOLDS, len(features))
     rows = []
     for segment in range(labels.max() + 1):
@@ -62,7 +78,7 @@ def build_rules(features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFram
             unseen[mine] = matches(features[mine], _paths(features[~mine], member[~mine], seed))
         rows.append(
             {
-                "segment_id": segment, "rule": _in_words(paths, nouns), "sql": where_clause(paths), "conditions": _as_json(paths),
+                "segment_id": segment, "rule": _in_words(paths, told), "sql": where_clause(paths), "conditions": _as_json(paths),
                 "customers": int(picked.sum()), **_quality(picked, member, ""), **_quality(unseen, member, "unseen_"),
             }
         )  # fmt: skip
@@ -140,10 +156,11 @@ def _quality(picked: np.ndarray, member: np.ndarray, prefix: str) -> dict[str, f
     return {f"{prefix}precision": both / max(picked.sum(), 1), f"{prefix}recall": both / max(member.sum(), 1)}
 
 
-def _in_words(paths: list[list[Condition]], nouns: pd.Series) -> str:
-    told = [" and ".join(c.words(str(nouns[c.feature])) for c in path) for path in paths]
-    return "; or ".join(told) or "no short rule describes this segment"
+def _in_words(paths: list[list[Condition]], told: pd.DataFrame) -> str:
+    nouns, units = told.noun.astype("str"), told.unit.astype("str")
+    parts = [" and ".join(c.words(nouns[c.feature], units[c.feature]) for c in path) for path in paths]
+    return "; or ".join(parts) or "no short rule describes this segment"
 
 
 def _as_json(paths: list[list[Condition]]) -> str:
-    return json.dumps([[{"feature": c.feature, "at_most" if c.below else "above": c.bound, "or_unknown": c.missing} for c in path] for path in paths])  # fmt: skip
+    return json.dumps([[c.plain for c in path] for path in paths])

@@ -44,7 +44,7 @@ def answer_feature(question: str) -> str:
 
 
 def _answer(question: str) -> Feature:
-    return Feature(answer_feature(question), "attitude", "points", f'mean answer to "{question}" in surveys of the window', f'say that {question}', f'deny that {question}', "content", f'agreement that {question}')  # fmt: skip
+    return Feature(answer_feature(question), "attitude", "points", f'mean answer to "{question}" in surveys of the window', f'say that {question}', f'say less than others that {question}', "content", f'agreement that {question}')  # fmt: skip
 
 
 def attention_features(

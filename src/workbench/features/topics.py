@@ -61,7 +61,7 @@ def topic_catalog(topics: Topics, names: dict[str, str]) -> list[Feature]:
     for kind, topic in topics.needs:
         word = topic.lower()
         what, family, lever = NEEDS[kind], *(("needs", "service") if kind == "ticket" else ("demand", "product"))
-        declared.append(Feature(_need(kind, topic), family, "events", f"{what} about {word} in the window", f"had {what} about {word}", f"had no {what} about {word}", lever, f"{what} about {word}"))  # fmt: skip
+        declared.append(Feature(_need(kind, topic), family, "events", f"{what} about {word} in the window", f"had {what} about “{word}”", f"had no {what} about “{word}”", lever, f"{what} about “{word}”"))  # fmt: skip
     for topic in topics.contents:
         word = topic.lower()
         declared.append(Feature(share_feature("content", topic), "interest", "share", f"share of mailings opened, webinars and social posts that were about {word}, shrunk", f"turn to content about {word}", f"pass over content about {word}", "content", f"content about {word}"))  # fmt: skip

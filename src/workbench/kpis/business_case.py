@@ -89,8 +89,18 @@ def read_assumptions(path: str) -> Assumptions:
 
 
 def list_assumptions(assumptions: Assumptions) -> pd.DataFrame:
-    """-> assumption, low, mode, high, source: every uncertain figure that the case rests on."""
+    """-> assumption, low, mode, high, source: every uncertain figure that the case rests on, then what is given (low = mode = high)."""
     rows = [(name, prior.low, prior.mode, prior.high, prior.source) for name, prior in _priors(assumptions).items()]
+    given = {
+        "price of an hour of work": assumptions.limits.hour_cost,
+        "horizons that an action lasts": assumptions.limits.horizons,
+    }
+    for stage, lever in assumptions.levers.items():
+        given |= {
+            f"{stage}: hours to set up, per segment": lever.hours,
+            f"{stage}: contacts per customer and horizon": lever.contacts,
+        }
+    rows += [(name, value, value, value, "given in the file") for name, value in given.items()]
     return pd.DataFrame(rows, columns=["assumption", "low", "mode", "high", "source"])
 
 
@@ -100,7 +110,7 @@ def list_assumptions(assumptions: Assumptions) -> pd.DataFrame:
 def build_cells(
     people: pd.DataFrame, playbook: pd.DataFrame, quality: pd.DataFrame, assumptions: Assumptions, days: int
 ) -> pd.DataFrame:
-    """People (see `describe_people`) + the matrix -> a row per segment and stage that has a lever, customers, and is not vetoed.
+    """People (see `describe_people`) + the matrix -> a row per segment and stage with a lever and customers to reach, not vetoed.
 
     Columns: segment_id, scenario (the stage), segment_name, treatment, channel, customers, addressable (share with a consent), spend
     and base (expected money of one horizon, of all members: what they spend, and what uplift is a share of), rate (margin over
@@ -118,7 +128,7 @@ def build_cells(
     )  # fmt: skip
     plan = playbook[playbook.stage.isin(assumptions.levers) & ~playbook.vetoed & (playbook.segment_id >= 0)]
     told = plan[["segment_id", "stage", "treatment", "channel", "offer"]].set_index(["segment_id", "stage"])
-    cells = cells.join(told, how="inner").reset_index().rename(columns={"stage": "scenario"})
+    cells = cells[cells.addressable > 0].join(told, how="inner").reset_index().rename(columns={"stage": "scenario"})
     known = quality.set_index("segment_id")[["segment_name", "verdict"]].rename(columns={"verdict": "stability_verdict"})
     cells = cells.join(known, on="segment_id").join(_margin_rates(people), on="segment_id")
     levers = [assumptions.levers[s] for s in cells.scenario]
@@ -325,12 +335,13 @@ def _why_not(cell: tuple, money: float, hours: float, of_segment: float, limits:
 
 
 def _place_best(case: pd.DataFrame, count: int = 3) -> pd.Series:
-    """Place (1, 2, 3; else 0) among the next actions: of most expected value, those within all limits first.
+    """Place (1, 2, 3; else 0) among the next actions: of most expected value, within all limits; where none is, whatever the limits.
 
     Left out are segments that do not survive resampling and what costs more than it is expected to bring, so there may be fewer
     than three. An action beyond the limits keeps its `reason`.
     """
     sound = case[(case.stability_verdict.map(FEASIBLE) > 0) & (case.value > 0)]
+    sound = sound[sound.chosen] if sound.chosen.any() else sound
     order = sound.sort_values(["chosen", "value"], ascending=False, kind="stable").head(count).index
     return pd.Series(range(1, len(order) + 1), index=order, dtype="int64").reindex(case.index, fill_value=0)
 

@@ -82,6 +82,18 @@ def with_expected_spend(sums: pd.DataFrame, predictions: pd.DataFrame | None) ->
     return sums.assign(expected_spend=sums.customer_id.map(expected).astype("float64"))
 
 
+def with_contracts(sums: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFrame:
+    """Sums + contracts (see `count_contracts`, of the period's end and length) -> sums with `bound` and `bound_before`.
+
+    1 where a contract runs when the period ends, or begins, 0 where none does; missing for customers who never had one.
+    """
+    if contracts.empty:
+        return sums
+    running = {"bound": contracts.running, "bound_before": contracts.running_before}
+    flags = {name: sums.customer_id.map((count > 0).astype("float64")) for name, count in running.items()}
+    return sums.assign(**flags)
+
+
 def _past(events: ir.Table, period: Period) -> ir.Table:
     """Customers' own events before as_of, with `now` (in the period) and `earlier` (in the one before)."""
     past = events.filter(events.customer_id.notnull(), events.occurred_at < period.end, ~events.machine.fill_null(False))

@@ -18,6 +18,7 @@ FEWEST = 10
 FEWEST_RESAMPLED = (
     20  # customers below which resampling covers skewed money less often than it says (tests/kpis/test_kpi_coverage.py)
 )
+FEWEST_JUDGED = 30  # customers that a figure rests on; fewer decide no goal, whatever their interval
 COST_COVERAGE = 0.99
 PROMOTER, DETRACTOR = 9, 6
 
@@ -74,10 +75,10 @@ KPIS = (
         "repeat", "active", "wilson", "higher", ("orders",), "no orders in the period"),
     Kpi("clv", "expected spend per customer, next {days} days", "money", "predicted spend of the next {days} days per customer; the interval says who is in the segment, not how wrong the prediction may be, so it decides no goal",
         "expected_spend", "expected", "bootstrap", "higher", ("expected_spend",), "no prediction for these customers"),
-    Kpi("lapse_rate", "lapsed customers", "share", "customers who ordered in the {days} days before but not in the last {days}, of those who ordered in the {days} days before; a pause between orders is not a contract ended, and customers who order or are billed less often than every {days} days lapse in between",
-        "lapsed", "active_before", "wilson", "lower", ("orders", "orders_before"), "nobody ordered in the period before"),
-    Kpi("retention_rate", "retained customers", "share", "customers who ordered in the {days} days before and again in the last {days}, of those who ordered in the {days} days before; lapsed and retained add up to 100 %",
-        "retained", "active_before", "wilson", "higher", ("orders", "orders_before"), "nobody ordered in the period before"),
+    Kpi("lapse_rate", "lapsed customers", "share", "customers who ordered in the {days} days before but not in the last {days}, of those who ordered in the {days} days before, and a pause between orders is no farewell; customers with contracts instead: who had one running {days} days ago and have none now",
+        "lapsed", "stood_before", "wilson", "lower", ("orders", "orders_before"), "nobody ordered in the period before"),
+    Kpi("retention_rate", "retained customers", "share", "customers who ordered in the {days} days before and again in the last {days}, of those who ordered in the {days} days before; customers with contracts instead: who had one running then and have one now; lapsed and retained add up to 100 %",
+        "retained", "stood_before", "wilson", "higher", ("orders", "orders_before"), "nobody ordered in the period before"),
     Kpi("penetration", "customers who ordered", "share", "customers who ordered in the last {days} days, of all customers; members of a segment ordered in the window of the features, so theirs is high by construction",
         "active", "member", "wilson", "higher", ("orders",)),
     Kpi("response_rate", "campaigns answered by a redemption", "share", "campaigns sent to a customer in the last {days} days whose offer the customer redeemed by the end of them, of all campaigns sent; late campaigns had less time",
@@ -151,8 +152,9 @@ def _by_customer(
     derived = {
         "visitor_bought": (("visitor", "orders"), lambda t: t.visitor * t.active),
         "cart_bought": (("carted", "orders"), lambda t: t.carted * t.active),
-        "lapsed": (("orders", "orders_before"), lambda t: t.active_before * (1 - t.active)),
-        "retained": (("orders", "orders_before"), lambda t: t.active_before * t.active),
+        "stood_before": (("orders", "orders_before"), lambda t: _standing(t, "_before")),
+        "lapsed": (("orders", "orders_before"), lambda t: t.stood_before * (1 - _standing(t))),
+        "retained": (("orders", "orders_before"), lambda t: t.stood_before * _standing(t)),
         "revenue_change": (("orders", "orders_before"), lambda t: t.revenue - t.revenue_before),
         "cross_sold": (("orders_before", "new_category"), lambda t: t.active_before * t.new_category),
         "expected": (("expected_spend",), lambda t: t.expected_spend.notna().astype("float64")),
@@ -163,6 +165,12 @@ def _by_customer(
         derived["contribution"] = (("margin", "tickets"), lambda t: t.margin - cost_per_ticket * t.tickets)
     table = table.assign(member=1.0, **{name: rule for name, (needs, rule) in derived.items() if set(needs) <= set(table)})
     return table if ad_spend is None or "is_new" not in table else table.assign(ad_spend=_spread(ad_spend, table.is_new))
+
+
+def _standing(table: pd.DataFrame, when: str = "") -> pd.Series:
+    """1 for who is a customer: by a running contract for those who ever had one, by orders of the period for all others."""
+    ordered = table[f"active{when}"]
+    return table[f"bound{when}"].fillna(ordered) if f"bound{when}" in table else ordered
 
 
 def _spread(spend: float, is_new: pd.Series) -> pd.Series:
@@ -323,12 +331,13 @@ COMPUTED = {"campaign_roi": _return_interval, "cac": _cac_interval, "nps": _nps_
 
 
 def _status(cells: pd.DataFrame, kpi: Kpi) -> np.ndarray:
-    """The verdict in words; a value without an interval stays undecided, and so does a prediction: its interval is not that of its error."""
+    """The verdict in words; undecided stay values without an interval, of fewer than 30 customers, and predictions: their interval is not
+    that of their error."""
     good, bad = (cells.ci_low >= cells.target, cells.ci_high < cells.target)
     if kpi.better == "lower":
         good, bad = cells.ci_high <= cells.target, cells.ci_low > cells.target
-    if kpi.kpi in PREDICTED:
-        good = bad = pd.Series(False, index=cells.index)
+    decides = (cells.n >= FEWEST_JUDGED) & (kpi.kpi not in PREDICTED)
+    good, bad = good & decides, bad & decides
     unknown = cells.value.isna()
     cases = [unknown, cells.target.isna(), good, bad]
     words = [NOT_COMPUTABLE + cells.reason, "no target", "on target", "below target"]

@@ -12,18 +12,21 @@ ARCHETYPES = {
     "convenience seeker": {"lines_per_order": 1, "aov": 1, "order_count": -1, "checkout_count": 1, "list_add_count": 1},
 }
 TIERS = {"bargain hunter": "value", "quality buyer": "premium"}
-MARKED = 0.2  # a score below says nothing
+MARKED = 0.2  # an effect below says nothing
+TYPICAL, AHEAD = 0.3, 0.1  # a type is told from such a mean effect on, and so far ahead of the next type
 FUNCTIONS = ("marketing", "sales", "service", "product")
 
 
 def score_archetypes(compared: pd.DataFrame) -> pd.DataFrame:
-    """All comparisons -> segment_id, one column per archetype (mean effect size), archetype (mixed below 0.2), price_tier.
+    """All comparisons -> segment_id, one column per archetype (mean effect size), archetype (mixed below 0.3, or where two types are within 0.1), price_tier.
 
     price_tier (value, standard, premium) is where a first price test belongs; no willingness to pay is measured by it.
     """
     wide = compared.pivot(index="segment_id", columns="feature", values="effect_size")
     scores = pd.DataFrame({name: _mean_effect(wide, signs) for name, signs in ARCHETYPES.items()}, index=wide.index)
-    best = scores.fillna(-np.inf).idxmax(axis=1).where(scores.max(axis=1) >= MARKED, "mixed")
+    ranked = np.sort(scores.fillna(-np.inf).to_numpy(), axis=1)
+    is_clear = (ranked[:, -1] >= TYPICAL) & (ranked[:, -1] - ranked[:, -2] >= AHEAD)
+    best = scores.fillna(-np.inf).idxmax(axis=1).where(is_clear, "mixed")
     tier = best.map(TIERS).fillna("standard")
     return scores.assign(archetype=best, price_tier=tier).astype({"archetype": "str", "price_tier": "str"}).reset_index()
 
@@ -62,16 +65,18 @@ def _looked_at_not_bought(compared: pd.DataFrame, catalog: pd.DataFrame) -> list
 
 def function_pages(
     quality: pd.DataFrame, drivers: pd.DataFrame, plan: pd.DataFrame, products: pd.DataFrame, journey: pd.DataFrame,
-    labels: pd.Series, types: pd.DataFrame, needs: pd.Series,
+    labels: pd.Series, types: pd.DataFrame, needs: pd.Series, picks: pd.DataFrame,
 ) -> pd.DataFrame:  # fmt: skip
     """What is known of segments -> table function_playbook: function, segment_id, what, text; no text is empty.
 
-    labels: segment_id by customer_id, for the number of VIPs in `journey`; types: see `score_archetypes`; needs: see `unmet_needs`.
+    labels: segment_id by customer_id, for the number of VIPs in `journey`; types: see `score_archetypes`; needs: see `unmet_needs`; picks: what
+    each customer is recommended (see `personal.pick_table`).
     """
     busiest = (
         plan[plan.stage != "acquisition"].sort_values("customers", ascending=False, kind="stable").drop_duplicates("segment_id")
     )
     busiest, types = busiest.set_index("segment_id"), types.set_index("segment_id")
+    picks = picks.assign(segment_id=picks.customer_id.map(labels))
     vips = journey.assign(segment_id=journey.customer_id.map(labels)).groupby("segment_id").vip.sum()
     rows = []
     for segment in quality.itertuples(index=False):
@@ -86,12 +91,13 @@ def function_pages(
             ("sales", "VIPs", f"{vips.get(number, 0):,} of {segment.size:,} (a VIP is among the top 5 % of all by revenue)"),
             ("sales", "type of buyer", kind.archetype),
             ("sales", "price tier to test first", kind.price_tier),
-            ("sales", "next products", _goods(next_)),
+            ("sales", "buy more than others", _goods(next_)),
+            ("sales", "to recommend", _recommended(picks, number)),
             ("service", "what bothers them", needs.get(number, "nothing that the data tell")),
             ("service", "channels", _claims(mine, "channel")),
             ("service", "when they leave", _cell(plan, number, "winback")),
             ("product", "unmet needs", needs.get(number, "none that the data tell")),
-            ("product", "demand", _goods(next_)),
+            ("product", "buy more than others", _goods(next_)),
             ("product", "what matters to them", _claims(mine, "priority")),
         )]  # fmt: skip
     told = pd.DataFrame(rows, columns=["function", "segment_id", "what", "text"])
@@ -105,6 +111,16 @@ def _claims(mine: pd.DataFrame, *aspects: str) -> str:
 def _goods(mine: pd.DataFrame) -> str:
     told = [f"{row.kind_of} ({row.product})" if row.kind_of else row.product for row in mine.itertuples()]
     return ", ".join(told) or "nothing that they surely buy more than everybody"
+
+
+def _recommended(picks: pd.DataFrame, segment: int, count: int = 3) -> str:
+    """The products that most members are recommended, none of which those had bought."""
+    mine = picks[picks.segment_id == segment]
+    counted = mine.groupby(["product", "kind_of"]).size().rename("n").reset_index()
+    first = counted.sort_values(["n", "product"], ascending=[False, True]).head(count)
+    told = [f"{row.kind_of} ({row.product})" if row.kind_of else row.product for row in first.itertuples()]
+    members = mine.customer_id.nunique()
+    return ", ".join(f"{word} to {n:,} of {members:,}" for word, n in zip(told, first.n, strict=True)) or "nothing new"
 
 
 def _cell(plan: pd.DataFrame, segment: int, stage: str) -> str:

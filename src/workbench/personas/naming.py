@@ -19,9 +19,7 @@ LEADS = {
     # feature: (word when high, word when low); what the name begins with. A word compares with everybody else and ranks nobody:
     # "high-spending" is true of several segments, "top-spending" would be of one.
     "net_revenue": ("High-spending", "Light-spending"),
-    "revenue_last_28": ("Lately-active", "Lately-quiet"),
     "order_count": ("Frequent", "Occasional"),
-    "orders_last_28": ("Lately-active", "Lately-quiet"),
     "active_weeks": ("Steady", "Occasional"),
     "gap_days_mean": ("Seldom-ordering", "Frequent"),
     "gap_days_cv": ("Irregular", "Regular"),

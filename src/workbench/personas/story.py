@@ -62,7 +62,8 @@ def tell_personas(
 
 def _tagline(mine: pd.DataFrame) -> str:
     apart = mine[mine.aspect == APART]
-    claims = list((apart if len(apart) else mine).claim[:2])
+    # Two things rather than one said twice.
+    claims = list((apart if len(apart) else mine).drop_duplicates("family").claim[:2])
     return f"They {' and '.join(claims)}." if claims else "Close to the average customer in everything that was measured."
 
 
@@ -79,7 +80,8 @@ def _body(segment: object, mine: pd.DataFrame, said: pd.DataFrame, currency: str
 def tell_quote(row: object) -> str:
     """One row of quotes -> what they write about most, how many, everybody's share, and one message word for word."""
     shares = f"{100 * row.share:.0f} % of members, all customers: {100 * row.base:.0f} %"
-    return f"They write most about {row.topic} ({shares}): “{row.quote}” ({row.source}, row {row.row:,})."
+    lead = "They write most about" if row.share > row.base else "Of what they write most is about"
+    return f"{lead} {row.topic} ({shares}): “{row.quote}” ({row.source}, row {row.row:,})."
 
 
 def _not_known(unknown: pd.DataFrame) -> str:

@@ -31,7 +31,7 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
     if best.empty:
         return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
     first = case.iloc[0]
-    head = f"{counts} **The next actions by expected value, those within all limits first**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
+    head = f"{counts} **The next actions by expected value**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
     together = (
         f"All of these together: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
@@ -41,7 +41,12 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
 
 
 def _say_action(row: tuple, currency: str) -> str:
-    sure = "" if row.verdict == "pays" else f" – {row.verdict}: pilot it first, half treated"
+    try_it = (
+        "pilot it first, half treated"
+        if row.power >= ENOUGH
+        else "too few to pilot alone, so try it together with the other segments that get it"
+    )
+    sure = "" if row.verdict == "pays" else f"; pays with a chance of {row.pays:.0%}, {row.verdict}: {try_it}"
     limit = "" if row.chosen else f". **Not within the limits:** {theme.plain(row.reason)}"
     return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.reachable:,.0f} of them reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
@@ -91,13 +96,13 @@ def say_workload(work: pd.DataFrame) -> str:
 def assumptions_table(assumptions: pd.DataFrame) -> theme.Shown:
     """Assumptions -> each with its range and who says so."""
     names = {"assumption": "assumption", "low": "low", "mode": "most likely", "high": "high", "source": "who says so"}
-    return theme.table(assumptions, "What the case assumes (shares, and money per contact)", names, dict.fromkeys(("low", "mode", "high"), "{:.3g}"))  # fmt: skip
+    return theme.table(assumptions, "What the case assumes (shares, money, hours); the margin rate only where the sources carry no costs", names, dict.fromkeys(("low", "mode", "high"), "{:.3g}"))  # fmt: skip
 
 
-def case_table(case: pd.DataFrame, rows: int = 15) -> theme.Shown:
+def case_table(case: pd.DataFrame, currency: str, rows: int = 15) -> theme.Shown:
     """business_case -> actions in the order of what one more unit of money brings, and why an action is taken or not."""
     names = {
-        "segment_name": "segment", "scenario": "stage", "treatment": "treatment", "reason": "in the budget", "customers": "customers", "reachable": "reachable", "cost": "cost", "value": "expected value",
+        "segment_name": "segment", "scenario": "stage", "treatment": "treatment", "reason": "in the budget", "customers": "customers", "reachable": "reachable", "cost": f"cost, {currency}", "value": f"expected value, {currency}",
         "interval": "interval", "pays": "chance to pay", "break_even": "pays from uplift", "marginal_return": "per unit of money",
     }  # fmt: skip
     money = dict.fromkeys(("reachable", "cost", "value"), "{:,.0f}")

@@ -306,8 +306,8 @@ def say_stability(certificate: pd.DataFrame) -> str:
     weakest = certificate.sort_values("stability").iloc[0]
     safer = "A customer of a failing segment is safer treated by the macro-segment. " if weakest.verdict == "fail" else ""
     return (
-        f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** (mean Jaccard of 0.75 and more passes, under 0.5 fails, when a fifth of "
-        f"the customers is left out); the weakest reaches {weakest.stability:.2f}. "
+        f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** (when a fifth of the customers is left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
+        f"twenty refits; a mean under 0.5 fails); the weakest reaches {weakest.stability:.2f}. "
         f"On average {np.average(certificate.stability, weights=certificate['size']):.2f} of a segment comes back, "
         f"{np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change. "
         f"{safer}Fewer segments (`max_segments` down) are steadier and know less."

@@ -38,6 +38,14 @@ def worded(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{c: frame[c].str.replace("_", " ") for c in texts})
 
 
+def readiness_in_words(readiness: pd.DataFrame) -> pd.DataFrame:
+    """The readiness table with KPIs by their names for readers."""
+    from workbench.kpis.metrics import KPIS
+
+    names = {kpi.kpi: kpi.name.replace(", next {days} days", "") for kpi in KPIS}
+    return worded(readiness.assign(capability=readiness.capability.replace(names)))
+
+
 def say_origins(sources: pd.DataFrame) -> str:
     """Which sources are real and which are simulated, in one paragraph."""
     by_origin = {o: [plain(s.replace("_", " ")) for s in sources.source[sources.origin == o]] for o in ORIGIN_WORDS}
@@ -191,10 +199,10 @@ def say_readiness(readiness: pd.DataFrame) -> str:
     """How much of what the workbench can compute these sources allow, and what would unlock the rest."""
     ready = int(readiness.ready.sum())
     told = f"These sources allow **{ready} of {len(readiness)}** feature families and KPIs ({ready / len(readiness):.0%})."
-    missing = readiness[~readiness.ready]
+    missing = readiness_in_words(readiness[~readiness.ready])
     if missing.empty:
         return told
-    wanted = missing.groupby("unlock", sort=False).capability.agg(lambda names: ", ".join(n.replace("_", " ") for n in names))
+    wanted = missing.groupby("unlock", sort=False).capability.agg(", ".join)
     return told + " Missing: " + "; ".join(f"{names} (would need {unlock})" for unlock, names in wanted.items()) + "."
 
 

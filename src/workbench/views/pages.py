@@ -33,7 +33,7 @@ def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLIN
         (
             "segmented customers",
             f"{quality['size'].sum():,}",
-            f"{len(quality)} segments, {int((quality.verdict == 'pass').sum())} hold",
+            f"{len(quality)} segments, {int((quality.verdict == 'pass').sum())} come back when resampled",
         )
     ]
     for kpi in [k for k in chosen if k in total.index]:
@@ -91,7 +91,7 @@ def _foresight(board: pd.DataFrame) -> str:
     if clustering.OURS not in mean.index:
         return "**Foresight.** Not tested: the data do not reach one horizon past the as-of day."
     ours = mean.loc[clustering.OURS]
-    return f"**Foresight.** Segments tell {ours.r2_adjusted:.0%} of what customers then do; single predictions tell {ours.ceiling:.0%} at best."
+    return f"**Foresight.** Segments tell {ours.r2_adjusted:.0%} of what customers then do; predictions for single customers tell {ours.ceiling:.0%}."
 
 
 def marketing(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
@@ -104,7 +104,7 @@ def marketing(read: Read, metrics: Mapping[str, float], currency: str) -> list[A
     )
     heads = {"segment": "segment", "stage": "stage", "customers": "customers", "treatment": "treatment", "channel": "channel", "offer": "offer", "running": "runs today"}  # fmt: skip
     return [
-        *executive_actions(read, metrics, currency), business.case_table(case), business.pilots_table(read("pilots")),
+        *executive_actions(read, metrics, currency), business.case_table(case, currency), business.pilots_table(read("pilots")),
         "## Can we do it?", business.say_workload(work), business.workload_table(work), business.say_waiting(case, currency),
         "## Who gets what?", theme.table(plan, "The matrix, largest cells first", heads, rows=25),
         "## How do campaigns do?", kpis.kpi_detail_table(read("kpis"), "response_rate"),
@@ -125,7 +125,7 @@ def service(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any
     }
     return [
         "## How satisfied are they?", kpis.kpi_detail_table(read("kpis"), "nps"), "## Who stays away?", kpis.kpi_detail_table(read("kpis"), "lapse_rate"),
-        "## What do they write about?", theme.table(told, "The topic that most members write about (names, numbers and addresses hidden)", heads, {"share": "{:.0%}", "base": "{:.0%}"}),
+        "## What do they write about?", personas.say_quotes(quotes, read("sources")), theme.table(told, "The topic that most members write about (names, numbers and addresses hidden)", heads, {"share": "{:.0%}", "base": "{:.0%}"}),
         "## By segment", personas.say_playbook(read("function_playbook"), "service", names),
     ]  # fmt: skip
 
@@ -135,7 +135,7 @@ def product(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any
     names, products = _names(read), read("next_products")
     told = products.assign(segment=products.segment_id.map(names))
     return [
-        "## What next?", personas.say_products(products, read("product_hits"), names), theme.table(told, "Products that surely more of a segment buys than of everybody", personas.PRODUCT_HEADS, personas.PRODUCT_FORM, len(told)),
+        "## What do they buy, and what next?", personas.say_products(products, read("product_hits"), names), theme.table(told, "Products that surely more of a segment buys than of everybody", personas.PRODUCT_HEADS, personas.PRODUCT_FORM, len(told)),
         "## Who tries something new?", kpis.kpi_detail_table(read("kpis"), "cross_sell_rate"),
         "## By segment", personas.say_playbook(read("function_playbook"), "product", names),
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def data(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
         *parts,
         "## What would other sources bring?",
         ingest.say_readiness(ready),
-        theme.table(ingest.worded(ready), "Readiness", ingest.READY),
+        theme.table(ingest.readiness_in_words(ready), "Readiness", ingest.READY),
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.personas.story import LEADS
+from workbench.views.ingest import ORIGIN_WORDS
 from workbench.views.theme import GREY, plain, told_verdicts
 
 if TYPE_CHECKING:
@@ -96,9 +97,22 @@ def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
 
 def _portrait(persona: pd.Series) -> str:
     body = plain(persona.body)
-    for lead in (*(lead.removesuffix(" they") for lead in LEADS.values() if ":" in lead), "They write most about"):
+    for lead in (
+        *(lead.removesuffix(" they") for lead in LEADS.values() if ":" in lead),
+        "They write most about",
+        "Of what they write most is about",
+    ):
         body = body.replace(f" {lead}", f"\n- **{lead.removesuffix(':')}**{':' if lead.endswith(':') else ''}")
     return f"### {plain(persona.segment_name)}\n\n*{plain(persona.tagline)}*\n\n- {body}\n\n{plain(persona.caution)}"
+
+
+def say_quotes(quotes: pd.DataFrame, sources: pd.DataFrame) -> str:
+    """Where the quotations come from, and which of those sources nobody really wrote."""
+    origin = sources.set_index("source").origin
+    told = [
+        f"{plain(name.replace('_', ' '))} ({ORIGIN_WORDS[origin.get(name, 'own')]})" for name in sorted(quotes.source.unique())
+    ]
+    return f"Quotations come from {', '.join(told)}." if told else "No source holds what customers wrote, so nobody is quoted."
 
 
 PRODUCT_HEADS = {
@@ -111,7 +125,7 @@ PRODUCT_FORM = dict.fromkeys(("bought_by", "ci_low", "ci_high", "base"), "{:.0%}
 def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -> str:
     """Whether the recommendations beat plain popularity, for everybody together first, then for how many segments."""
     if hits.empty:
-        return f"{len(products):,} products are told. How well they are chosen cannot be judged: the data end at the as-of day."
+        return f"{len(products):,} products are told that segments buy more than others. How well recommendations are chosen cannot be judged: the data end at the as-of day."
     whole, mine = hits[hits.segment_id == -2].iloc[0], hits[hits.segment_id >= 0]
     counts = mine.verdict.value_counts()
     lost = mine.segment_id[mine.verdict == "worse"].map(names)
