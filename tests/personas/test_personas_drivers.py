@@ -40,7 +40,7 @@ def test_every_planted_difference_is_told_with_its_sign():
     assert all(np.sign(told[key]) == np.sign(shift) for key, shift in expected.items())
     assert words[1, "net_revenue"] == "spend a lot"
     assert words[2, "net_revenue"] == "spend little"
-    assert words[4, "discount_share"] == "buy on discount"
+    assert words[4, "discount_share"] == "buy on discount more than others"
 
 
 def test_the_interval_covers_the_planted_difference():

@@ -81,9 +81,16 @@ def test_a_company_of_accounts_has_no_shoppers():
 def test_names_that_differ_only_in_the_order_of_words_are_one_name():
     rows = [(0, "aov", 1.5), (0, "discount_share", 1.2), (1, "discount_share", 1.5), (1, "aov", 1.2), (1, "weekend_share", 1.0)]
     compared = pd.DataFrame(rows, columns=["segment_id", "feature", "effect_size"])
-    compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0)
+    compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0, value=1.0)
     names = name_segments(compared, catalog(), pd.Series({0: 20, 1: 10}))
     assert names.to_dict() == {0: "Large-order discount-seeking shoppers", 1: "Discount-seeking weekend shoppers"}
+
+
+@pytest.mark.parametrize("share, name", [(0.04, "Large-order shoppers"), (0.12, "Large-order wine buyers")])
+def test_who_spends_a_twentieth_on_wine_is_no_wine_buyer(share, name):
+    compared = pd.DataFrame({"segment_id": 0, "feature": ["category_wine_share", "aov"], "effect_size": [2.0, 1.5], "value": [share, 30]})
+    compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0)
+    assert name_segments(compared, catalog(), pd.Series({0: 20})).to_dict() == {0: name}
 
 
 @pytest.mark.parametrize(

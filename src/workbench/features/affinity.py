@@ -55,7 +55,7 @@ def affinity_catalog(tops: Mapping[str, tuple[str, ...]], names: Mapping[str, st
         for value in tops[level]:
             word = _word(value, names)
             declared.append(
-                Feature(share_feature(level, value), "affinity", "share", f"share of revenue in {word}, shrunk", f"spend much on {word} products", f"spend little on {word} products", "product", f"{word} share")
+                Feature(share_feature(level, value), "affinity", "share", f"share of revenue in {word}, shrunk", f"spend more on {word} products than others", f"spend less on {word} products than others", "product", f"{word} share")
             )  # fmt: skip
     return declared
 

@@ -24,8 +24,9 @@ WORDS = {
     "app_open": ("use the app often", "seldom use the app", "app sessions", "channel"),
     "offer_view": ("look at offers in the app often", "seldom look at offers in the app", "offers viewed in the app", "offer"),
     "list_add": ("keep a shopping list in the app", "seldom use the app's shopping list", "shopping-list entries", "channel"),
+    "store_locator": ("look for stores in the app often", "seldom look for stores in the app", "searches for a store", "channel"),
     "social": ("engage on social media often", "seldom engage on social media", "social interactions", "channel"),
-    "ticket": ("contact service often", "seldom contact service", "service contacts", "service"),
+    "ticket": ("contact service more than others", "contact service less than others", "service contacts", "service"),
     "feature_use": ("use the product's features often", "seldom use the product's features", "feature uses", "product"),
     "export": ("export data from the product often", "seldom export data from the product", "exports", "product"),
     "api_call": ("connect the product to other systems", "seldom connect the product to other systems", "calls by other systems", "product"),
@@ -47,7 +48,7 @@ CHANNELS = {
 # Channels of the books: a document's day and hour are the accountant's, not the customer's.
 BOOKED = ("invoice", "contract")
 EMAIL_RATES = (
-    Feature("email_open_rate", "engagement", "share", "opens by people over e-mails delivered, shrunk", "open many of their e-mails", "open few of their e-mails", "channel", "e-mail open rate"),
+    Feature("email_open_rate", "engagement", "share", "opens by people over e-mails delivered, shrunk", "open more of their e-mails than others", "open fewer of their e-mails than others", "channel", "e-mail open rate"),
     Feature("email_click_rate", "engagement", "share", "clicks over e-mails delivered, shrunk", "click often in e-mails", "rarely click in e-mails", "channel", "e-mail click rate"),
 )  # fmt: skip
 SCORE = Feature(
@@ -72,7 +73,7 @@ def engagement_catalog(types: list[str], channels: tuple[str, ...]) -> list[Feat
 
 def _count_of(kind: str) -> Feature:
     word = kind.replace("_", " ")
-    high, low, noun, lever = WORDS.get(kind, (f"show many {word} events", f"show few {word} events", word, ""))
+    high, low, noun, lever = WORDS.get(kind, (f"have many {word} events", f"have few {word} events", word, ""))
     definition = f"events of type {kind} in the window; a record that stands for several counts as often as its quantity says"
     return Feature(f"{kind}_count", "engagement", "events", definition, high, low, lever, noun)
 

@@ -18,12 +18,12 @@ YEAR = 365  # a season is a habit only where the window has seen all four
 TENURE = Feature("tenure_days", "tenure", "days", "days since the first order known", "have been customers for long", "are new customers", "timing", "days as a customer")  # fmt: skip
 ORDER_VALUES = (
     Feature("order_value_cv", "order", "ratio", "standard deviation of order values over their mean", "place orders of very different size", "place orders of much the same size", "offer", "spread of order values"),
-    Feature("large_order_share", "order", "share", "share of orders above twice the average order value of all customers, shrunk", "place very large orders", "seldom place very large orders", "offer", "very large orders"),
+    Feature("large_order_share", "order", "share", "share of orders above twice the average order value of all customers, shrunk", "place very large orders more than others", "place very large orders less than others", "offer", "very large orders"),
     Feature("overdue_ratio", "cadence", "ratio", "days since the last order over the customer's mean days between orders", "are overdue by their own rhythm", "are within their own rhythm", "timing", "time since the last order, in own rhythms"),
 )  # fmt: skip
 REPEATS = (
     Feature("item_count", "variety", "items", "different items bought", "buy many different items", "buy few different items", "product", "items bought"),
-    Feature("repurchase_share", "variety", "share", "share of order lines with an item of an earlier order in the window, shrunk", "buy the same items again", "seldom buy an item twice", "product", "items bought again"),
+    Feature("repurchase_share", "variety", "share", "share of order lines with an item of an earlier order in the window, shrunk", "buy the same items again more than others", "buy the same items again less than others", "product", "items bought again"),
 )  # fmt: skip
 SEASONAL = tuple(
     Feature(f"{season}_share", "season", "share", f"share of orders in {season} (northern months), shrunk", f"order mostly in {season}", f"seldom order in {season}", "timing", f"orders in {season}")
@@ -31,9 +31,9 @@ SEASONAL = tuple(
 )  # fmt: skip
 MARGIN = (
     Feature("margin", "value", "money", "revenue less cost of the lines whose cost is known", "leave a large margin", "leave a small margin", "price", "margin"),
-    Feature("margin_rate", "value", "share", "margin over revenue of the lines whose cost is known, shrunk", "buy what leaves a high margin", "buy what leaves a low margin", "price", "margin rate"),
+    Feature("margin_rate", "value", "share", "margin over revenue of the lines whose cost is known, shrunk", "buy what leaves a higher margin", "buy what leaves a lower margin", "price", "margin rate"),
 )  # fmt: skip
-PRICE_TIER = Feature("price_tier", "price", "rank", "mean rank (0 to 1) of the bought items' unit price within their category, by revenue, shrunk", "choose the dear items of a category", "choose the cheap items of a category", "price", "price tier")  # fmt: skip
+PRICE_TIER = Feature("price_tier", "price", "rank", "mean rank (0 to 1) of the bought items' unit price within their category, by revenue, shrunk", "choose dearer items of a category than others", "choose cheaper items of a category than others", "price", "price tier")  # fmt: skip
 
 
 def habit_catalog(columns: frozenset[str], days: int) -> list[Feature]:

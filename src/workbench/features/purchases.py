@@ -32,10 +32,10 @@ BEHAVIOUR = (
     ),
 )  # fmt: skip
 DISCOUNT = (
-    Feature("discount_share", "price", "share", "money off over the undiscounted value, shrunk", "buy on discount", "pay close to the full price", "price", "discount share"),
+    Feature("discount_share", "price", "share", "money off over the undiscounted value, shrunk", "buy on discount more than others", "take less discount than others", "price", "discount share"),
 )  # fmt: skip
 OWN_BRAND = (
-    Feature("own_brand_share", "price", "share", "share of the company's own brand in the revenue of categories that sell other brands too, shrunk", "prefer the company's own brand", "prefer other brands", "product", "own-brand share"),
+    Feature("own_brand_share", "price", "share", "share of the company's own brand in the revenue of categories that sell other brands too, shrunk", "buy the own brand more than others", "buy the own brand less than others", "product", "own-brand share"),
 )  # fmt: skip
 RETURNS = (
     Feature("return_share", "returns", "share", "money returned over money spent, shrunk", "return a lot", "return little", "service", "return share"),

@@ -67,7 +67,7 @@ def topic_catalog(topics: Topics, names: dict[str, str]) -> list[Feature]:
         declared.append(Feature(share_feature("content", topic), "interest", "share", f"share of mailings opened, webinars and social posts that were about {word}, shrunk", f"turn to content about {word}", f"pass over content about {word}", "content", f"content about {word}"))  # fmt: skip
     for category in topics.browsed:
         word = names.get(category, category.lower())
-        declared.append(Feature(share_feature("browsed", category), "interest", "share", f"share of pages, searches, offers and list entries in {word}, shrunk", f"look at {word} products online", f"seldom look at {word} products online", "content", f"{word} looked at online"))  # fmt: skip
+        declared.append(Feature(share_feature("browsed", category), "interest", "share", f"share of pages, searches, offers and list entries in {word}, shrunk", f"look at {word} products online more than others", f"look at {word} products online less than others", "content", f"{word} looked at online"))  # fmt: skip
     return declared
 
 

@@ -47,7 +47,7 @@ def unmet_needs(drivers: pd.DataFrame, quotes: pd.DataFrame, compared: pd.DataFr
             f"{row.topic} ({row.share:.0%} of members wrote, all customers {row.base:.0%})"
         )
     for segment, noun in _looked_at_not_bought(compared, catalog):
-        needs.setdefault(segment, []).append(f"{noun} more than others, and buy no more of it")
+        needs.setdefault(segment, []).append(f"{noun}, and buy no more of it")
     return pd.Series({segment: "; ".join(told) for segment, told in needs.items()}, dtype="str")
 
 
