@@ -88,7 +88,9 @@ def test_names_that_differ_only_in_the_order_of_words_are_one_name():
 
 @pytest.mark.parametrize("share, name", [(0.04, "Large-order shoppers"), (0.12, "Large-order wine buyers")])
 def test_who_spends_a_twentieth_on_wine_is_no_wine_buyer(share, name):
-    compared = pd.DataFrame({"segment_id": 0, "feature": ["category_wine_share", "aov"], "effect_size": [2.0, 1.5], "value": [share, 30]})
+    compared = pd.DataFrame(
+        {"segment_id": 0, "feature": ["category_wine_share", "aov"], "effect_size": [2.0, 1.5], "value": [share, 30]}
+    )
     compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0)
     assert name_segments(compared, catalog(), pd.Series({0: 20})).to_dict() == {0: name}
 

@@ -84,7 +84,7 @@ def function_pages(
         mine, kind = drivers[drivers.segment_id == number], types.loc[number]
         next_ = products[products.segment_id == number]
         rows += [(function, number, what, text) for function, what, text in (
-            ("marketing", "who", _claims(mine, "apart")),
+            ("marketing", "who", _claims(mine, "apart" if mine.aspect.eq("apart").any() else "channel")),
             ("marketing", "where most stand", f"{cell.stage}, {cell.customers:,} customers: {cell.treatment} (today: {cell.running})"),
             ("marketing", "message", f"{cell.message} [needs a human edit]"),
             ("marketing", "channels and content", _claims(mine, "channel", "content")),
