@@ -18,7 +18,7 @@ EVERYTHING = [
     *purchases.BEHAVIOUR, *purchases.DISCOUNT, *purchases.OWN_BRAND, *purchases.RETURNS, *affinity.affinity_catalog(TOPS, {"ADD-ON": "add-on"}),
     *engagement.engagement_catalog([*VENDOR_TYPES, *engagement.WORDS], ("store", "email", "product", "phone", "chat")),
 ]  # fmt: skip
-AT_THE_GROCERS = {"list_add_count", "channel_store_share"}
+AT_THE_GROCERS = {"list_add_count", "store_locator_count", "channel_store_share"}
 
 
 @pytest.mark.parametrize("feature", EVERYTHING, ids=lambda f: f.feature)

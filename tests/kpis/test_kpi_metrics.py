@@ -8,12 +8,15 @@ import pytest
 from kpi_company import (
     EVENTS,
     FUTURE,
+    PERIOD,
     SEGMENTS,
     SETTINGS,
     company_kpis,
+    event,
     kpis_of,
     order,
     simulated_sums,
+    table_of,
     without,
 )
 
@@ -179,12 +182,14 @@ def test_who_is_under_contract_is_retained_however_seldom_billed():
     sums = pd.DataFrame({"customer_id": list("abcd"), "orders": [0.0, 1, 1, 1], "orders_before": [1.0, 1, 1, 1]})
     sums = sums.assign(active=[0.0, 1, 1, 1], active_before=1.0, gross=1.0, revenue=1.0, repeat=0.0, gross_before=1.0, revenue_before=1.0, is_new=0.0)  # fmt: skip
     segments = pd.DataFrame({"customer_id": list("abcd"), "segment_id": 0, "segment_name": "all of them"})
-    contracts = pd.DataFrame({"running": [1, 0, 2], "running_before": [1, 1, 0]}, index=list("abd"))
-    found = estimate_kpis(with_contracts(sums, contracts), segments, Targets(), SETTINGS, 30)
+    began, ended = "subscription_started", "subscription_ended"
+    rows = [event(who, "2023-01-01T10:00", began) for who in "ab"]
+    rows += [event("b", "2024-03-20T10:00", ended), event("d", "2024-03-10T10:00", began), event("d", "2024-04-02T10:00", ended)]
+    found = estimate_kpis(with_contracts(sums, table_of(rows), PERIOD), segments, Targets(), SETTINGS, 30)
     retained, lapsed = cell(found, "retention_rate"), cell(found, "lapse_rate")
     assert (retained.numerator, retained.denominator) == (2, 3)
     assert (lapsed.numerator, lapsed.denominator) == (1, 3)
-    pd.testing.assert_frame_equal(with_contracts(sums, contracts.head(0)), sums)
+    pd.testing.assert_frame_equal(with_contracts(sums, table_of(EVENTS), PERIOD), sums)
 
 
 @pytest.mark.parametrize("seed", range(3))

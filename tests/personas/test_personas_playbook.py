@@ -14,11 +14,11 @@ from workbench.core.config import load_config
 from workbench.core.contracts import JOURNEY, check_frame
 from workbench.core.engine import as_table
 from workbench.core.errors import ParameterError
+from workbench.core.subscriptions import count_contracts
 from workbench.features.engagement import EMAIL_RATES, SCORE, WORDS
 from workbench.features.habits import PRICE_TIER
 from workbench.features.purchases import BEHAVIOUR, DISCOUNT, OWN_BRAND
 from workbench.kpis.metrics import KPIS
-from workbench.personas.contracts import count_contracts
 from workbench.personas.playbook import build_matrix, journey_stages, read_playbook
 
 CONFIGS = Path(__file__).parents[2] / "configs"

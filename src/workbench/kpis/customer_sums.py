@@ -12,6 +12,7 @@ import pandas as pd
 from workbench.core.contacts import contacts_per_week
 from workbench.core.engine import fetch, fetch_row, local_time
 from workbench.core.event_types import CART, ENGAGED, LOOKED, WEB_OR_APP
+from workbench.core.subscriptions import count_contracts
 from workbench.kpis.period import Period
 
 ATTRIBUTION_DAYS = 14
@@ -82,11 +83,12 @@ def with_expected_spend(sums: pd.DataFrame, predictions: pd.DataFrame | None) ->
     return sums.assign(expected_spend=sums.customer_id.map(expected).astype("float64"))
 
 
-def with_contracts(sums: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFrame:
-    """Sums + contracts (see `count_contracts`, of the period's end and length) -> sums with `bound` and `bound_before`.
+def with_contracts(sums: pd.DataFrame, events: ir.Table, period: Period) -> pd.DataFrame:
+    """Sums + events -> sums with `bound` and `bound_before`; unchanged where the sources know no contracts.
 
     1 where a contract runs when the period ends, or begins, 0 where none does; missing for customers who never had one.
     """
+    contracts = count_contracts(events, pd.Timestamp(period.end), period.days)
     if contracts.empty:
         return sums
     running = {"bound": contracts.running, "bound_before": contracts.running_before}

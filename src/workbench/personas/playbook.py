@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,12 @@ from pydantic import Field, model_validator
 
 from workbench.core.config import Strict, read_yaml_model
 from workbench.core.contracts import JOURNEY
+from workbench.core.subscriptions import count_contracts
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from workbench.core.config import Config
 
 
 class StagePlan(Strict):
@@ -57,6 +63,12 @@ def read_playbook(path: str) -> Playbook:
 def traits_not_here(playbook: Playbook, catalog: pd.DataFrame) -> list[str]:
     """Features that rules ask for and this run does not have (misspelt, or without a source): those rules can never apply."""
     return sorted({name for rule in playbook.rules for name in rule.when} - set(catalog.feature))
+
+
+def stages_today(features: pd.DataFrame, customers: pd.DataFrame, events: ir.Table, config: Config) -> pd.Series:
+    """`journey_stages` when the configuration's as-of day begins, with the contracts that the events tell."""
+    as_of, days = pd.Timestamp(config.as_of, tz=config.company.zone), config.features.horizon_days
+    return journey_stages(features, customers, as_of, days, count_contracts(events, as_of, days))
 
 
 def journey_stages(
