@@ -68,6 +68,27 @@ def test_claims_are_unique_and_chance_is_not_told():
     assert (DRIVERS[DRIVERS.segment_id == 0].aspect != "frustration").all()
 
 
+def test_what_some_are_is_told_as_more_or_less_often():
+    """All of segment 1 and hardly anybody of segment 2 are under contract: "are not … more often" could be read either way."""
+    features = FEATURES.assign(under_contract=(LABELS == 1) | ((LABELS != 2) & (FEATURES.net_revenue > 0))).astype(
+        {"under_contract": float}
+    )
+    contract = {
+        "feature": "under_contract",
+        "family": "buying stage",
+        "noun": "are under contract",
+        "unit": "yes/no",
+        "lever": "timing",
+    }
+    contract |= {"high": "are under contract", "low": "are not under contract", "used": True, "told": True}
+    told = pd.concat([CATALOG, pd.DataFrame([contract])], ignore_index=True)
+    compared = compare_segments(features, LABELS, told, 0.95)
+    drivers = tell_aspects(choose_drivers(compared, told, SETTINGS), compared, told, SETTINGS)
+    claims = drivers[drivers.feature == "under_contract"].set_index("segment_id").claim
+    assert claims[1] == "are under contract more often than others"
+    assert claims[2] == "are under contract less often than others"
+
+
 def test_a_low_score_is_a_frustration_and_a_high_one_is_not():
     """Two thirds answered; segment 1 gives high scores, segment 2 low ones."""
     features, labels = FEATURES.copy(), LABELS

@@ -16,7 +16,7 @@ RECENT = 28  # days
 POINTS = dt.Decimal(18, 6)  # sums of decimals are exact, whatever the order of rows
 EMAIL_STATES = (
     Feature("email_engaged", "e-mail state", "yes/no", f"opened or clicked an e-mail in the last {RECENT} days", "read their e-mails", "do not read their e-mails at present", "channel", "active in e-mail"),
-    Feature("email_dormant", "e-mail state", "yes/no", "got e-mails in the window and opened none", "never open an e-mail", "open at least some e-mails", "channel", "dormant in e-mail"),
+    Feature("email_dormant", "e-mail state", "yes/no", "got e-mails in the window and opened none", "leave their e-mails unopened", "open at least some e-mails", "channel", "dormant in e-mail"),
     Feature("days_since_email", "e-mail state", "days", "days since the last e-mail opened or clicked by a person", "last read an e-mail long ago", "read an e-mail lately", "channel", "days since an e-mail was read"),
 )  # fmt: skip
 TREND = Feature("activity_trend", "trend", "share", "own actions other than orders in the window's second half less those in the first, over both, shrunk", "became more active", "became less active", "channel", "change in activity")  # fmt: skip

@@ -46,7 +46,8 @@ def tell_aspects(drivers: pd.DataFrame, compared: pd.DataFrame, catalog: pd.Data
     told = drivers.assign(aspect=_aspects(drivers))
     every = pd.concat([told, more[told.columns]], ignore_index=True) if len(more) else told
     # What is so of some members is no fact about them all.
-    every["claim"] = every.claim.where(every.unit != "yes/no", every.claim + " more often than others")
+    often = np.where(every.effect_size > 0, " more often than others", " less often than others")
+    every["claim"] = every.claim.where(every.unit != "yes/no", every.feature.map(words.high) + often)
     order = every.effect_size.abs().sort_values(ascending=False, kind="stable").index
     return every.loc[order].sort_values("segment_id", kind="stable").astype({"aspect": "str", "claim": "str"}).reset_index(drop=True)  # fmt: skip
 
