@@ -1,4 +1,4 @@
-"""New customers into a finished run's segments: notebooks 01 and 02 over their sources, then the run's own model."""
+"""New customers into a finished run's segments: notebook 01 over their sources, their features, then the run's own model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from workbench.core.inputs import input_hashes
 from workbench.core.rundir import Run, finished_run, notebook_name
 from workbench.kernel import Say, execute, progress_lines
 
-STAGES = ("ingest", "features")
 MIN_SHARE = 0.5  # of the model's features; with fewer the segments would rest on what is missing
+FEW = 0.5  # of the run's customers; fewer have other averages, towards which their shares are drawn
 
 
 def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple[Path, list[str]]:
@@ -28,8 +28,8 @@ def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple
     run = finished_run(run_name)
     config = _as_the_run(load_config(sources), run.config)
     with tempfile.TemporaryDirectory(prefix="score-", dir=workspace.resolve("runs")) as folder:
-        scored = _run_stages(Run.create(Path(folder) / "score", config), config, say)
-        table, missing = _assign(run, scored)
+        scored = _ingest(Run.create(Path(folder) / "score", config), config, say)
+        table, missing = _assign(run, scored, say)
     path = workspace.resolve(output)
     csv = path.suffix.lower() == ".csv"
     atomic_write(path, lambda p: table.to_csv(p, index=False) if csv else table.to_parquet(p, index=False), 0o600)
@@ -40,25 +40,37 @@ def _as_the_run(config: Config, learned: Config) -> Config:
     return config.model_copy(update={"features": learned.features, "attributes": learned.attributes})
 
 
-def _run_stages(run: Run, config: Config, say: Say) -> Run:
+def _ingest(run: Run, config: Config, say: Say) -> Run:
     run.update(inputs=input_hashes(config))
-    for stage in STAGES:
-        name = notebook_name(stage)
-        progress = progress_lines(stage, say, {})
-        execute(
-            workspace.resources("notebooks") / f"{name}.ipynb", run.path / "notebooks" / f"{name}.ipynb", run, stage, progress
-        )
-        run = Run.open(run.path)
-    return run
+    stage, name = "ingest", f"{notebook_name('ingest')}.ipynb"
+    execute(workspace.resources("notebooks") / name, run.path / "notebooks" / name, run, stage, progress_lines(stage, say, {}))
+    return Run.open(run.path)
 
 
-def _assign(run: Run, scored: Run) -> tuple[Any, list[str]]:
+def _features(run: Run) -> Any:
+    """What notebook 02 calls features, and nothing that needs a past: a newcomer has none."""
+    from workbench.features import matrix
+    from workbench.features.window import Window
+
+    config, zone = run.config, run.config.company.zone
+    known = matrix.prepared(run.read_events(), zone, run.read("customers"), run.read("people"), run.read("private/texts"))
+    window = Window(config.as_of, config.features.window_days, zone)
+    plan = matrix.plan_features(known, window, config.features, config.attributes, config.names)
+    return matrix.build_features(known, plan, window).set_index("customer_id")
+
+
+def _assign(run: Run, scored: Run, say: Say) -> tuple[Any, list[str]]:
     import numpy as np
 
     from workbench.clustering.model import load_model
 
     segmenter = load_model(run.read_model("segmenter"))
-    features = scored.read("features").set_index("customer_id")
+    features, learned = _features(scored), run.read("segment_quality")["size"].sum()
+    if len(features) < FEW * learned:
+        say(
+            f"{len(features):,} customers have an order in the window; the run learned from {learned:,}. Shares are drawn towards the averages of those "
+            "scored, so customers of the run may come out in another segment: score them together with all others."
+        )
     wanted = [str(name) for name in segmenter.space_.feature_names_in_]
     missing = [name for name in wanted if name not in features]
     if len(missing) > (1 - MIN_SHARE) * len(wanted):

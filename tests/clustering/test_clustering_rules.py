@@ -87,6 +87,19 @@ def test_a_rule_may_ask_only_whether_a_value_is_known():
         assert json.loads(row.conditions) == [[{"feature": "score", "is_known": expected == 200}]]
 
 
+def test_paths_that_differ_in_one_side_only_are_one():
+    first, low, high = (
+        rules.Condition("fuel", False, 0.3, False),
+        rules.Condition("items", True, 9.0, True),
+        rules.Condition("items", False, 9.0, False),
+    )
+    assert rules._without_cancelled([[first, low], [first, high]]) == [[first]]
+    other = rules.Condition("wine", True, 1.0, False)
+    assert rules._without_cancelled([[first, low], [other, high]]) == [[first, low], [other, high]]
+    unknown_to_both = rules.Condition("items", True, 9.0, False)
+    assert len(rules._without_cancelled([[first, unknown_to_both], [first, high]])) == 2
+
+
 def test_noise_is_described_by_rules_that_do_not_hold():
     generator = np.random.default_rng(0)
     features = pd.DataFrame(generator.normal(size=(400, 5))).add_prefix("f")

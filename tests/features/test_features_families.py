@@ -49,6 +49,15 @@ def test_the_price_tier_ranks_items_within_their_category_by_what_was_spent_on_t
     assert found.price_tier.to_dict() == {"a": 1.0, "b": 0.0, "c": 0.5}
 
 
+def test_prices_of_different_units_tell_no_tier():
+    """Fuel by the millilitre beside a car wash by the piece: who buys fuel does not choose cheap items."""
+    rows = [order("a", "2024-04-01T10:00", "f1", 30, "FUEL", item="petrol", quantity=12_000), order("b", "2024-04-01T10:00", "f2", 18, "FUEL", item="wash", quantity=1)]  # fmt: skip
+    rows += [order(who, "2024-04-02T10:00", f"{who}{item}", 5, "X", item=item, quantity=count) for who in "ab" for item, count in (("dear", 1), ("cheap", 4))]  # fmt: skip
+    columns = frozenset({"item", "quantity", "category"})
+    found = computed(habits.habit_features(table(rows), WINDOW.events(table(rows)), WINDOW, 0.0, columns, 42))
+    assert found.price_tier.to_dict() == {"a": 0.5, "b": 0.5}
+
+
 def test_margins_count_only_lines_whose_cost_is_known():
     rows = [order("a", "2024-04-01T10:00", "o1", 10, cost=6), order("a", "2024-04-02T10:00", "o2", 50)]
     found = computed(habits.habit_features(table(rows), WINDOW.events(table(rows)), WINDOW, 0.0, frozenset({"cost"}), 42))

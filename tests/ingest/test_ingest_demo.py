@@ -181,7 +181,7 @@ def test_another_key_gives_other_customer_numbers(company):
 
 
 def test_every_event_of_a_known_record_has_its_customer(company):
-    shares = happenings.count_events(company.events).set_index("event_type").with_customer
+    shares = happenings.count_events(company.events, "UTC").set_index("event_type").with_customer
     assert shares["order"] == 1
     assert shares["ad_spend"] == 0
     spent = company.events.amount.sum().to_pyarrow().as_py()

@@ -445,3 +445,13 @@ def test_any_table_gives_a_sound_draft_or_a_clean_refusal(columns, data):
             assert not (Path(folder) / "my.yaml").exists()
         else:
             assert load_config(Path(folder) / "my.yaml").sources
+
+
+def test_who_refused_is_never_drafted_as_a_consent(home):
+    """Read as a consent, 1 in "unsubscribed" would be a yes: such columns are left out, said, and describe nobody."""
+    lines = [f"{n},p{n}@example.com,{n % 2},{n % 3 % 2},{'yes' if n % 5 else 'no'},{n % 2}\n" for n in range(300)]
+    head = "customer_id,email,email_opt_out,newsletter_abgemeldet,newsletter_consent,do_not_mail\n"
+    source = drafted(home, "customers.csv", (head + "".join(lines)).encode())
+    assert list(source["consent"].values()) == ["newsletter_consent"]
+    assert not {"email_opt_out", "newsletter_abgemeldet", "do_not_mail"} & set(source.get("profile", {}).values())
+    assert "says who refused" in (home / "my.yaml").read_text()

@@ -69,10 +69,9 @@ def test_claims_are_unique_and_chance_is_not_told():
 
 
 def test_what_some_are_is_told_as_more_or_less_often():
-    """All of segment 1 and hardly anybody of segment 2 are under contract: "are not … more often" could be read either way."""
-    features = FEATURES.assign(under_contract=(LABELS == 1) | ((LABELS != 2) & (FEATURES.net_revenue > 0))).astype(
-        {"under_contract": float}
-    )
+    """All of segment 1 and a tenth of segment 2 are under contract: "are not … more often" could be read either way."""
+    tenth = pd.Series(range(len(LABELS)), index=LABELS.index) % 10
+    features = FEATURES.assign(under_contract=(tenth < LABELS.map({1: 10, 2: 1}).fillna(6)).astype(float))
     contract = {
         "feature": "under_contract",
         "family": "buying stage",
@@ -83,7 +82,8 @@ def test_what_some_are_is_told_as_more_or_less_often():
     contract |= {"high": "are under contract", "low": "are not under contract", "used": True, "told": True}
     told = pd.concat([CATALOG, pd.DataFrame([contract])], ignore_index=True)
     compared = compare_segments(features, LABELS, told, 0.95)
-    drivers = tell_aspects(choose_drivers(compared, told, SETTINGS), compared, told, SETTINGS)
+    many = PersonaSettings(max_claims=20)
+    drivers = tell_aspects(choose_drivers(compared, told, many), compared, told, many)
     claims = drivers[drivers.feature == "under_contract"].set_index("segment_id").claim
     assert claims[1] == "are under contract more often than others"
     assert claims[2] == "are under contract less often than others"

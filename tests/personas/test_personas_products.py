@@ -137,6 +137,18 @@ def test_what_was_bought_long_ago_is_not_new():
     assert "milk" in picks[picks.customer_id == people[1]]["product"].to_list()
 
 
+def test_how_much_is_of_a_kind_that_is_known_already():
+    """Everybody bought tea1 and half coffee1; the others of each kind are new articles, and known kinds only to who bought one."""
+    events = orders(12.0).filter(lambda t: t.item.isin(["tea1", "tea2", "tea3", "coffee1", "coffee2"]))
+    found = personal.baskets(purchases(events, labels(), CONFIG), labels(), {})
+    picks = personal.recommend(found)
+    owned = pd.DataFrame((found.before > 0).toarray(), index=found.customers).T.groupby(found.kinds.to_numpy()).any().T
+    table = personal.pick_table(found, picks)
+    by_hand = [owned.loc[row.customer_id, row.kind_of] for row in table.itertuples()]
+    assert personal.share_of_known_kinds(found, picks) == pytest.approx(np.mean(by_hand))
+    assert 0 < np.mean(by_hand) < 1
+
+
 def test_a_late_purchase_counts_more_than_an_early_one():
     """Two products of equally many buyers, with nothing else to go by: the one that was bought lately."""
     early, people = BEFORE - pd.Timedelta(days=100), labels().index

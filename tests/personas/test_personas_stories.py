@@ -81,16 +81,20 @@ def test_a_company_of_accounts_has_no_shoppers():
 def test_names_that_differ_only_in_the_order_of_words_are_one_name():
     rows = [(0, "aov", 1.5), (0, "discount_share", 1.2), (1, "discount_share", 1.5), (1, "aov", 1.2), (1, "weekend_share", 1.0)]
     compared = pd.DataFrame(rows, columns=["segment_id", "feature", "effect_size"])
-    compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0, value=1.0)
+    compared = compared.assign(
+        ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0, value=1.0, base=1.0
+    )
     names = name_segments(compared, catalog(), pd.Series({0: 20, 1: 10}))
     assert names.to_dict() == {0: "Large-order discount-seeking shoppers", 1: "Discount-seeking weekend shoppers"}
 
 
-@pytest.mark.parametrize("share, name", [(0.04, "Large-order shoppers"), (0.12, "Large-order wine buyers")])
-def test_who_spends_a_twentieth_on_wine_is_no_wine_buyer(share, name):
-    compared = pd.DataFrame(
-        {"segment_id": 0, "feature": ["category_wine_share", "aov"], "effect_size": [2.0, 1.5], "value": [share, 30]}
-    )
+@pytest.mark.parametrize(
+    "share, base, name",
+    [(0.04, 0.02, "Large-order shoppers"), (0.12, 0.11, "Large-order shoppers"), (0.12, 0.05, "Large-order wine buyers")],
+)
+def test_wine_buyers_spend_a_tenth_on_it_and_a_quarter_more_than_everybody(share, base, name):
+    rows = [(0, "category_wine_share", 2.0, share, base), (0, "aov", 1.5, 30, 20)]
+    compared = pd.DataFrame(rows, columns=["segment_id", "feature", "effect_size", "value", "base"])
     compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0)
     assert name_segments(compared, catalog(), pd.Series({0: 20})).to_dict() == {0: name}
 
@@ -264,7 +268,7 @@ def test_a_story_quotes_what_they_write_and_says_what_is_not_known():
     "value, unit, shown",
     [
         (0.283, "share", "28 %"),
-        (-0.003, "share", "0 %"),
+        (-0.003, "share", "-0.3 %"),
         (31.259, "money", "31.26 EUR"),
         (1234.5, "money", "1,234 EUR"),
         (-99.99, "money", "-99.99 EUR"),

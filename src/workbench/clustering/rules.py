@@ -116,7 +116,23 @@ def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[C
         f1 = 2 * quality["precision"] * quality["recall"] / max(quality["precision"] + quality["recall"], 1e-12)
         if f1 > best_f1:
             best, best_f1 = chosen, f1
-    return best
+    return _without_cancelled(best)
+
+
+def _without_cancelled(paths: list[list[Condition]]) -> list[list[Condition]]:
+    """Two paths that differ only in the side of one bound are one path without it."""
+    for i, one in enumerate(paths):
+        for j, other in enumerate(paths[i + 1 :], i + 1):
+            mine, theirs = set(one) - set(other), set(other) - set(one)
+            if len(mine) == len(theirs) == 1 and _cancel(*mine, *theirs):
+                joined = [c for c in one if c not in mine]
+                return _without_cancelled([*paths[:i], joined, *paths[i + 1 : j], *paths[j + 1 :]]) if joined else paths
+    return paths
+
+
+def _cancel(a: Condition, b: Condition) -> bool:
+    """Whether every customer fulfils one of two conditions."""
+    return a.feature == b.feature and a.bound == b.bound and a.below != b.below and (a.missing or b.missing)
 
 
 def _leaves(tree: object, node: int, path: list[Condition], names: list[str]) -> list[tuple[float, list[Condition]]]:

@@ -33,7 +33,8 @@ MARGIN = (
     Feature("margin", "value", "money", "revenue less cost of the lines whose cost is known", "leave a large margin", "leave a small margin", "price", "margin"),
     Feature("margin_rate", "value", "share", "margin over revenue of the lines whose cost is known, shrunk", "buy what leaves a higher margin", "buy what leaves a lower margin", "price", "margin rate"),
 )  # fmt: skip
-PRICE_TIER = Feature("price_tier", "price", "rank", "mean rank (0 to 1) of the bought items' unit price within their category, by revenue, shrunk", "choose dearer items of a category than others", "choose cheaper items of a category than others", "price", "price tier")  # fmt: skip
+SPREAD = 1.0  # standard deviation of the logarithms (to base 10) of a category's prices
+PRICE_TIER = Feature("price_tier", "price", "rank", "mean rank (0 to 1) of the bought items' unit price within their category, by revenue, shrunk; categories of mixed units left out", "choose dearer items of a category than others", "choose cheaper items of a category than others", "price", "price tier")  # fmt: skip
 
 
 def habit_catalog(columns: frozenset[str], days: int) -> list[Feature]:
@@ -144,6 +145,9 @@ def _price_tier(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
     items = known.group_by("category", "item").agg(
         price=known.amount.sum().cast("float64") / known.quantity.sum().cast("float64").nullif(0)
     )
+    # Prices that differ a hundredfold and more are of different units, such as litres beside pieces: no tier can be told there.
+    spread = items.price.log10().std(how="pop").over(ibis.window(group_by=items.category))
+    items = items.mutate(spread=spread.fill_null(0.0)).filter(lambda t: t.spread <= SPREAD)
     # Items of one price share a rank: ties must not depend on the order of rows.
     rank = ibis.percent_rank().over(ibis.window(group_by=items.category, order_by=items.price))
     alone = items.count().over(ibis.window(group_by=items.category)) == 1  # neither dear nor cheap

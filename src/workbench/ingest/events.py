@@ -123,13 +123,13 @@ def quarantined(events: ir.Table) -> pd.DataFrame:
     return engine.fetch(bad.order_by(list(bad.columns)))
 
 
-def count_events(events: ir.Table) -> pd.DataFrame:
-    """-> event_type, events, with_customer (share tied to a customer or visitor), first, last (UTC days)."""
+def count_events(events: ir.Table, zone: str) -> pd.DataFrame:
+    """-> event_type, events, with_customer (share tied to a customer or visitor), first, last (days in the zone)."""
     counted = events.group_by("event_type").agg(
         events=events.count(),
         with_customer=events.customer_id.notnull().mean(),
-        first=events.occurred_at.min().date(),
-        last=events.occurred_at.max().date(),
+        first=engine.local_time(events.occurred_at.min(), zone).date(),
+        last=engine.local_time(events.occurred_at.max(), zone).date(),
     )
     return engine.fetch(counted.order_by(ibis.desc("events"), "event_type"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 import ibis
@@ -97,8 +98,9 @@ def check_as_of(events: ir.Table, config: Config) -> None:
             "look whether the exports have rows, and whether `where` and `type.values` under sources.NAME.events name words that occur",
         )
     if found["first"] is not None and not found["before"]:
+        later = found["last"] + dt.timedelta(days=found["last"] == found["first"])
         raise InputError(
             f"0 events before as_of {config.as_of} (data: {found['first']}..{found['last']}).",
             "Features describe what happened before as_of, so there is nothing to describe.",
-            f"set as_of to a day within the data, such as the last one:\n  as_of: {found['last']}",
+            f"set as_of to a day within the data (that day's own events count as what follows), such as:\n  as_of: {later}",
         )

@@ -18,6 +18,9 @@ FEWEST = 10
 FEWEST_RESAMPLED = (
     20  # customers below which resampling covers skewed money less often than it says (tests/kpis/test_kpi_coverage.py)
 )
+FEWEST_BESIDE_ZERO = (
+    5  # customers with anything in the numerator; one redeemer among hundreds is resampled into an upper bound that is hers
+)
 FEWEST_JUDGED = 30  # customers that a figure rests on; fewer decide no goal, whatever their interval
 COST_COVERAGE = 0.99
 PROMOTER, DETRACTOR = 9, 6
@@ -283,8 +286,9 @@ def bootstrap_bounds(
     total = ratio_intervals(above, below, np.zeros(len(above), int), 1, *once)
     each = ratio_intervals(above, below, groups, len(cells) - 1, *once)
     low, high = (np.concatenate(pair) for pair in zip(total, each, strict=True))
-    # Resampling a handful of customers, or customers who are all alike, pretends to a precision that is not there.
-    blind = (cells.n.to_numpy() < FEWEST_RESAMPLED) | (low == high)
+    # Resampling a handful of customers, or customers who are nearly all alike, pretends to a precision that is not there.
+    others = total_and_parts((above != 0) * 1.0, segment, cells)
+    blind = (cells.n.to_numpy() < FEWEST_RESAMPLED) | (others < FEWEST_BESIDE_ZERO) | (low == high)
     return np.where(blind, np.nan, low), np.where(blind, np.nan, high)
 
 

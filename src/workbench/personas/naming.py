@@ -15,7 +15,7 @@ import pandas as pd
 PEOPLE = {"b2c": ("shoppers", "buyers", "customers"), "b2b": ("accounts", "accounts", "accounts")}
 KNOWN = 0.5  # a trait that is known for fewer members does not describe the segment
 SURE = 0.1  # a trait enters a name only when its whole interval is at least so far from everybody else
-GOODS = 0.1  # of the spending; less of a category does not make its buyers
+GOODS, ABOVE = 0.1, 1.25  # a category makes its buyers from a tenth of their spending on, and a quarter more than everybody's
 LEADS = {
     # feature: (word when high, word when low); what the name begins with. A word compares with everybody else and ranks nobody:
     # "high-spending" is true of several segments, "top-spending" would be of one.
@@ -173,7 +173,7 @@ def _traits(compared: pd.DataFrame, segment: int, told: pd.DataFrame, least: flo
     mine = mine.assign(strength=mine.effect_size.abs())
     mine = mine[np.where(mine.effect_size > 0, mine.ci_low, -mine.ci_high) >= least]
     mine = mine.sort_values(["strength", "feature"], ascending=[False, True])
-    return [t for row in mine.itertuples() if (t := _trait(row.feature, row.effect_size, row.value, told))]
+    return [t for row in mine.itertuples() if (t := _trait(row, told))]
 
 
 def _words(name: str) -> frozenset[str]:
@@ -196,12 +196,13 @@ class Trait:
     goods: bool = False
 
 
-def _trait(feature: str, effect: float, value: float, told: pd.DataFrame) -> Trait | None:
-    """The trait that a feature gives a segment, if there is a good word for it on that side."""
+def _trait(row: tuple, told: pd.DataFrame) -> Trait | None:
+    """The trait that a comparison gives a segment, if there is a good word for it on that side."""
+    feature, effect = row.feature, row.effect_size
     family, noun = told.family[feature], told.noun[feature]
     if family == "affinity" and noun.endswith(" share"):
         goods = noun.removesuffix(" share").replace(" ", "-")
-        is_much = effect > 0 and value >= GOODS
+        is_much = effect > 0 and row.value >= max(GOODS, ABOVE * row.base)
         return Trait(goods, noun, goods=True) if is_much and not SENSITIVE.search(goods) else None
     word = LEADS.get(feature, ("", ""))[0 if effect > 0 else 1]
     group = "order" if feature in PER_ORDER else GROUPS.get(family, feature)

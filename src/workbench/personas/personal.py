@@ -145,6 +145,15 @@ def pick_table(found: Baskets, picks: np.ndarray) -> pd.DataFrame:
     ).astype({"customer_id": "str", "product": "str", "kind_of": "str"})  # fmt: skip
 
 
+def share_of_known_kinds(found: Baskets, picks: np.ndarray) -> float:
+    """Share of the picks that are of a kind of which the customer has bought another product; missing without picks."""
+    codes = pd.factorize(found.kinds)[0]
+    belongs = sparse.csr_array((np.ones(len(codes)), (np.arange(len(codes)), codes)), shape=(len(codes), max(len(codes), 1)))
+    owned = sparse.csr_array((found.before > 0).astype(float) @ belongs)
+    rows, ranks = np.nonzero(picks >= 0)
+    return float((np.asarray(owned[rows, codes[picks[rows, ranks]]]).ravel() > 0).mean()) if len(rows) else float("nan")
+
+
 def judge(found: Baskets, picks: np.ndarray, confidence: float) -> pd.DataFrame:
     """Hit rate of five recommendations in the horizon after as_of against the five most popular products, per segment and in all.
 

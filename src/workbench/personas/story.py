@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.core.errors import WorkbenchError
 from workbench.personas.aspects import APART, KNOWN_WELL
 
-FEW = 0.5  # a claim about fewer members says about how many
+FEW = 0.8  # a claim about fewer members says about how many
 LEADS = {
     APART: "They", "channel": "Channels: they", "content": "Content: they", "priority": "What matters to them: they",
     "demand": "Sales talks: they",
@@ -26,7 +26,7 @@ NUMBER = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?")
 def show_value(value: float, unit: str, currency: str) -> str:
     """A feature's value in its unit, as prose shows it: 0.283 share -> 28 %, 31.26 money -> 31.26 USD."""
     if unit in ("share", "yes/no"):
-        return f"{round(100 * value)} %"
+        return f"{100 * value:.1f} %" if 0 < abs(value) < 0.01 else f"{round(100 * value)} %"
     if unit == "money":
         return f"{value:,.2f} {currency}" if abs(value) < 100 else f"{value:,.0f} {currency}"
     return f"{value:,.1f} {unit}" if unit not in ("ratio", "points", "rank") else f"{value:,.2f}"
@@ -35,7 +35,7 @@ def show_value(value: float, unit: str, currency: str) -> str:
 def tell_claim(row: pd.Series, currency: str) -> str:
     """One driver -> a clause: what they do, their value and everybody's; the noun says what is counted, so no unit repeats it.
 
-    Where less than half of the members have a value, the clause says how many have one.
+    Where less than 80 % of the members have a value, the clause says how many have one.
     """
     mine, base = (show_value(value, row.unit, currency).removesuffix(f" {row.unit}") for value in (row.value, row.base))
     known = f", known of {row.n:,} members" if row.coverage < FEW else ""

@@ -31,9 +31,10 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
     if best.empty:
         return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
     first = case.iloc[0]
-    head = f"{counts} **The next actions by expected value**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
+    which = f"The first {len(best)} of them" if case.chosen.sum() > len(best) else "The next actions"
+    head = f"{counts} **{which} by expected value**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
     together = (
-        f"All of these together: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
+        f"{'These ' + str(len(best)) + ' together' if len(best) > 1 else 'In all'}: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
     )
     lines = [f"{int(row.best)}. {_say_action(row, currency)}" for row in best.itertuples()]

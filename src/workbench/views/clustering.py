@@ -70,11 +70,13 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     behind = set(board.outcome[(board.lead_high < 0) & ~board.method.isin([OURS, AWARE])])
     loses = [_words(o, names) for o in wide.index if o in behind]
     near = [_words(o, names) for o in wide.index if o not in behind and others.loc[o].max() > wide.loc[o, OURS] + 0.005]
+    same_space = [_words(o, names) for o in board.outcome[(board.lead_high < 0) & (board.method == AWARE)] if o != MEAN]
     weak = " ".join(
         [
             f"**Where it loses:** another method surely tells more about {_listed(loses)}."
             if loses
-            else "No other method surely tells more about any single outcome.",
+            else "No method outside this space surely tells more about any single outcome.",
+            *([f"**k-means in the same space surely tells more about {_listed(same_space)}.**"] if same_space else []),
             *([f"Another's figure is higher for {_listed(near)}, by no more than chance can make."] if near else []),
         ]
     )
@@ -90,7 +92,7 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     best = mean.r2_adjusted.drop([AWARE, MACRO]).idxmax()
     beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
     verdict = (
-        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of outcomes ({mean.r2_low[OURS]:.1%} to "
+        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
         f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid and "
         f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
         if mean.lead_low[RFM] > 0
@@ -111,6 +113,15 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
             *([kmeans] if aware > 0.95 * ours else []),
         ]
     )
+
+
+def _counted(board: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """How many outcomes the mean is of, and which are not in it."""
+    single = board[board.outcome != MEAN].drop_duplicates("outcome")
+    left = single.outcome[single.ceiling.isna()]
+    if len(left) in (0, len(single)):
+        return f"{len(single)} outcomes"
+    return f"{len(single) - len(left)} outcomes (without {_listed([_words(o, names) for o in left])}, which nothing predicts)"
 
 
 def _chosen(ours: float, mean: pd.DataFrame) -> str:

@@ -82,7 +82,7 @@ def chart_effects(readout: pd.DataFrame, outcome: str = SHOWN) -> Figure:
 def say_campaigns(responses: pd.DataFrame, receivers: pd.DataFrame, experiments: int) -> str:
     """campaign_responses, receivers and others before, number of experiments -> Markdown: why no effect is told, then who answered."""
     if responses.empty:
-        return "No campaign was sent to anybody in the period, so there is nothing to tell of responses."
+        return "No campaign was sent to anybody in the period (events `campaign_sent` with a campaign's number; e-mails alone do not count), so there is nothing to tell of responses."
     head = "**What these campaigns caused cannot be told**: nobody was left out by chance, so those who got none are no control group."
     if experiments:
         head = "**What campaigns outside the experiments caused cannot be told**: nobody was left out of them by chance."

@@ -43,7 +43,8 @@ def readiness_in_words(readiness: pd.DataFrame) -> pd.DataFrame:
     from workbench.kpis.metrics import KPIS
 
     names = {kpi.kpi: kpi.name.replace(", next {days} days", "") for kpi in KPIS}
-    return worded(readiness.assign(capability=readiness.capability.replace(names)))
+    capability = readiness.capability.replace(names).str.replace("_", " ")
+    return readiness.assign(capability=capability, missing=readiness.missing.str.replace("_", " "))
 
 
 def say_origins(sources: pd.DataFrame) -> str:

@@ -137,16 +137,17 @@ def content_table(content: pd.DataFrame) -> theme.Shown:
 
 
 def kpi_detail_table(kpis: pd.DataFrame, kpi: str) -> theme.Shown:
-    """kpis -> one KPI for every segment: value, interval, n, numerator, denominator, verdict; the highest first."""
+    """kpis -> one KPI for every segment: value, interval, n, what is over what (points apart), verdict; the highest first."""
     one = kpis[kpis.kpi == kpi].sort_values("value", ascending=False, na_position="last")
+    sums = {} if (one.unit == "points").any() else {"numerator": one.numerator, "denominator": one.denominator}
     shown = pd.DataFrame(
         {
             "segment": one.segment_name, "value": values_in_unit(one, "value"), "interval": intervals_in_unit(one), "customers": one.n,
-            "numerator": one.numerator, "denominator": one.denominator, "goal": values_in_unit(one, "target"),
+            **sums, "goal": values_in_unit(one, "target"),
             "verdict": one.status.map(lambda s: VERDICTS.get(s, s)),
         }
     )  # fmt: skip
-    whole = dict.fromkeys(("numerator", "denominator"), "{:,.0f}")
+    whole = dict.fromkeys(sums, "{:,.0f}")
     return theme.table(shown, f"{_first_upper(one['name'].iloc[0])}: {one.definition.iloc[0]}", formats=whole)
 
 
@@ -314,7 +315,7 @@ def say_not_computable(kpis: pd.DataFrame) -> str:
     head = f"**{len(lost)} of {len(total)} KPIs cannot be computed from these sources**" + (":" if len(lost) else ".")
     reasons = [f"- {theme.plain(row['name'])}: {theme.plain(row['status'].removeprefix(REASON))}" for _, row in lost.iterrows()]
     more = (
-        f"Of the others, {len(gaps)} values of single segments are missing, mostly because {_commonest(gaps)}."
+        f"Of the others, {len(gaps)} values of single segments or of the unassigned are missing: {_reasons(gaps)}."
         if len(gaps)
         else ""
     )
@@ -328,8 +329,8 @@ def _say_verdicts(kpis: pd.DataFrame) -> str:
     counts = judged.status.value_counts()
     undecided, met, missed = (int(counts.get(s, 0)) for s in ("undecided", "on target", "below target"))
     return (
-        f"**Of {len(judged)} comparisons with a goal, {undecided} are undecided**: the interval contains the goal, there are too few "
-        f"customers for an interval, or the value is a prediction. {met} meet their goal and {missed} miss it."
+        f"**Of {len(judged)} comparisons with a goal, {undecided} are undecided**: the interval contains the goal, fewer than 30 customers tell "
+        f"it, or it is a prediction. {met} meet their goal and {missed} miss it."
     )
 
 
@@ -468,8 +469,10 @@ def _level(kpis: pd.DataFrame) -> str:
     return f"{100 * kpis.confidence.iloc[0]:g}%"
 
 
-def _commonest(gaps: pd.DataFrame) -> str:
-    return theme.plain(gaps.status.str.removeprefix(REASON).value_counts().index[0])
+def _reasons(gaps: pd.DataFrame, most: int = 3) -> str:
+    counts = gaps.status.str.removeprefix(REASON).value_counts()
+    told = [f"{count} because {theme.plain(reason)}" for reason, count in counts.head(most).items()]
+    return "; ".join([*told, f"{counts.iloc[most:].sum()} for other reasons"] if len(counts) > most else told)
 
 
 def _first_upper(text: str) -> str:

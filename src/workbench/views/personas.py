@@ -140,12 +140,19 @@ def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -
     )
 
 
+def say_kinds(known: float) -> str:
+    """How much of what is recommended is only another product of a kind that the customer knows."""
+    if np.isnan(known):
+        return "Nothing is recommended: nobody lacks any of the products looked at."
+    return f"A product is an article: {known:.0%} of the recommended ones are of a kind of which the customer has bought another, {1 - known:.0%} are of a kind that is new to them."
+
+
 def say_running(matrix: pd.DataFrame) -> str:
     """How many cells with customers nothing reaches today, and which treatments they would start."""
     here = matrix[matrix.customers > 0]
     idle, reached = here[here.running == "nothing"], (here.running_share * here.customers).sum() / here.customers.sum()
     tail = f" Nothing runs for {len(idle)} of {len(here)} cells with customers ({idle.customers.sum():,} customers)." if len(idle) else ""  # fmt: skip
-    return f"Campaigns of the last four weeks reached {reached:.0%} of the segmented customers, whatever their segment.{tail}"
+    return f"Campaigns and e-mails of the last four weeks reached {reached:.0%} of the segmented customers, whatever their segment.{tail}"
 
 
 def say_playbook(pages: pd.DataFrame, function: str, names: pd.Series) -> str:

@@ -28,18 +28,26 @@ class Guess:
     is_open: bool = False
 
 
+REFUSED = (
+    "says who refused, and would be read as a consent: for a list of events declare "
+    '{type: email_unsubscribe, at: TIME, where: {column: NAME, values: ["1"]}}, for a list of people export who agreed'
+)
+
+
 @dataclass
 class SourceGuess:
     """The draft of one source.
 
     plain: the declaration as nested mappings and lists whose leaves are plain values or Guess. left_out: column -> what it looks
-    like. missing: what a full run would need of such a source. columns: what was seen of every column.
+    like. refusals: columns that say who refused, which no setting of a draft may use. missing: what a full run would need of such a
+    source. columns: what was seen of every column.
     """
 
     sample: Sample
     columns: dict[str, Column]
     plain: dict[str, Any] = field(default_factory=dict)
     claimed: set[str] = field(default_factory=set)
+    refusals: set[str] = field(default_factory=set)
     missing: list[str] = field(default_factory=list)
     name: str = ""
     refusal: str = ""
@@ -47,7 +55,7 @@ class SourceGuess:
     @property
     def left_out(self) -> dict[str, str]:
         """Columns that no setting uses -> what their values look like."""
-        return {n: _looks(c) for n, c in self.columns.items() if n not in self.claimed}
+        return {n: REFUSED if n in self.refusals else _looks(c) for n, c in self.columns.items() if n not in self.claimed}
 
     @property
     def kind(self) -> str:
@@ -62,7 +70,7 @@ class SourceGuess:
 
     def free(self) -> list[Column]:
         """Columns with values that no setting uses yet."""
-        return [c for c in self.columns.values() if c.name not in self.claimed and c.distinct]
+        return [c for c in self.columns.values() if c.name not in self.claimed | self.refusals and c.distinct]
 
 
 def value_of(leaf: Any) -> Any:
@@ -796,6 +804,10 @@ def _consent(guess: SourceGuess) -> dict[str, Guess]:
     for column in guess.free():
         is_answer = column.is_mostly("yes or no", 0.5) and column.distinct <= 5 and not column.says("date|datum")
         channel = next((c for c, p in words.CONSENT_CHANNELS if column.says(p)), "marketing")
+        if column.says(words.REFUSAL) and is_answer:
+            guess.refusals.add(column.name)
+            guess.missing.append(f'who refused ("{column.name}"): see the comment in the file')
+            continue
         if column.says(words.CONSENT) and is_answer and channel not in found:
             guess.claim(column)
             share = sum(n for v, n in column.counts.items() if v.lower() in look.YES | look.NO) / sum(column.counts.values())

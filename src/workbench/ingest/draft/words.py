@@ -68,6 +68,8 @@ EVENT_COLUMN = r"event|activit|action|\btype\b|\btyp\b|\bname\b|\bkind\b|aktion|
 CONSENT = (
     r"consent|\bopt ?(in|out)?\b|newsletter|einwillig|permission|erlaub|zustimm|accepts|marketing ok|subscribed|allow|werbe|darf"
 )
+# Who has said no: read as a consent it would turn every refusal into a yes.
+REFUSAL = r"unsubscri|opt(ed)? ?out|abgemeld|abmeld|widerruf|widersp|do not|\bdnc\b|sperr|robinson|block|suppress|\bno (mail|email|sms|call|contact|marketing)|\bkeine?\b"
 CONSENT_CHANNELS = (
     ("email", r"mail|newsletter"),
     ("sms", r"\bsms\b|text"),
