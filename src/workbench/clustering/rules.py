@@ -50,7 +50,7 @@ class Condition:
             return {"feature": self.feature, "is_known": self.below}
         return {"feature": self.feature, "at_most" if self.below else "above": self.bound, "or_unknown": self.missing}
 
-    def words(self, noun: str, unit: str = "") -> str:
+    def words(self, noun: str, unit: str) -> str:
         """The condition for readers."""
         if np.isinf(self.bound):
             return f"{noun} {'known' if self.below else 'unknown'}"

@@ -101,9 +101,8 @@ def certificate(segments: pd.DataFrame, agreement: np.ndarray, seeds: np.ndarray
     """Sizes and shares per segment, agreement (refits, segments), the same over seeds -> the same + stability and a verdict.
 
     stability: mean Jaccard over refits; stability_low, stability_high: its 5th and 95th percentile over refits. seed_stability: mean
-    Jaccard when everybody is fitted again with other seeds. Verdict after Hennig: pass from a mean of 0.75 where the 5th percentile is
-    0.5 too (below a group counts as dissolved), watch from a mean of 0.5, else fail. What is
-    not known to tell anything of the future (knows) is no better than watch: borders drawn through noise can be steady, too.
+    Jaccard when everybody is fitted again with other seeds. Verdict after Hennig: pass from a mean of 0.75 where the 5th percentile
+    is 0.5 too (below, a group counts as dissolved), watch from a mean of 0.5, else fail. What is not known to tell anything of the future (knows) is no better than watch: borders drawn through noise can be steady, too.
     """
     stability = agreement.mean(axis=0)
     low, high = np.quantile(agreement, [0.05, 0.95], axis=0)

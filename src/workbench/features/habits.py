@@ -147,7 +147,7 @@ def _price_tier(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
     )
     # Prices that differ a hundredfold and more are of different units, such as litres beside pieces: no tier can be told there.
     spread = items.price.log10().std(how="pop").over(ibis.window(group_by=items.category))
-    items = items.mutate(spread=spread.fill_null(0.0)).filter(lambda t: t.spread <= SPREAD)
+    items = items.mutate(spread=spread).filter(lambda t: t.spread <= SPREAD)
     # Items of one price share a rank: ties must not depend on the order of rows.
     rank = ibis.percent_rank().over(ibis.window(group_by=items.category, order_by=items.price))
     alone = items.count().over(ibis.window(group_by=items.category)) == 1  # neither dear nor cheap

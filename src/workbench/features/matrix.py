@@ -74,7 +74,7 @@ class Plan:
     held: tuple[str, ...]
     has_people: bool
     reaches_back: bool
-    rivals: tuple[str, ...] = ()
+    rivals: tuple[str, ...]
 
     @property
     def prior(self) -> float:

@@ -342,7 +342,7 @@ def _place_best(case: pd.DataFrame, count: int = 3) -> pd.Series:
     """
     sound = case[(case.stability_verdict.map(FEASIBLE) > 0) & (case.value > 0)]
     sound = sound[sound.chosen] if sound.chosen.any() else sound
-    order = sound.sort_values(["chosen", "value"], ascending=False, kind="stable").head(count).index
+    order = sound.sort_values("value", ascending=False, kind="stable").head(count).index
     return pd.Series(range(1, len(order) + 1), index=order, dtype="int64").reindex(case.index, fill_value=0)
 
 

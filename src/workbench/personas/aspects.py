@@ -21,7 +21,7 @@ UNKNOWN = {
 }  # fmt: skip
 ANSWERED = 30  # members with a value before a claim about those who have one is told
 TOLD = 2  # further claims per aspect
-KNOWN_WELL = 0.8  # what is known of so many members need not be mentioned as unknown
+KNOWN_WELL = 0.8  # what is known of so many members is told without saying of how many, and need not be mentioned as unknown
 
 
 def tell_aspects(drivers: pd.DataFrame, compared: pd.DataFrame, catalog: pd.DataFrame, settings: PersonaSettings) -> pd.DataFrame:

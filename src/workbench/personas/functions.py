@@ -18,9 +18,9 @@ FUNCTIONS = ("marketing", "sales", "service", "product")
 
 
 def score_archetypes(compared: pd.DataFrame) -> pd.DataFrame:
-    """All comparisons -> segment_id, one column per archetype (mean effect size), archetype (mixed below 0.3, or where two types are within 0.1), price_tier.
+    """All comparisons -> segment_id, one column per archetype (mean effect size), archetype, price_tier.
 
-    price_tier (value, standard, premium) is where a first price test belongs; no willingness to pay is measured by it.
+    archetype: mixed below 0.3, or where two types are within 0.1. price_tier (value, standard, premium) is where a first price test belongs; no willingness to pay is measured by it.
     """
     wide = compared.pivot(index="segment_id", columns="feature", values="effect_size")
     scores = pd.DataFrame({name: _mean_effect(wide, signs) for name, signs in ARCHETYPES.items()}, index=wide.index)
@@ -109,8 +109,11 @@ def _claims(mine: pd.DataFrame, *aspects: str) -> str:
 
 
 def _goods(mine: pd.DataFrame) -> str:
-    told = [f"{row.kind_of} ({row.product})" if row.kind_of else row.product for row in mine.itertuples()]
-    return ", ".join(told) or "nothing that they surely buy more than everybody"
+    return ", ".join(map(_product, mine.itertuples())) or "nothing that they surely buy more than everybody"
+
+
+def _product(row: tuple) -> str:
+    return f"{row.kind_of} ({row.product})" if row.kind_of else row.product
 
 
 def _recommended(picks: pd.DataFrame, segment: int, count: int = 3) -> str:
@@ -118,9 +121,8 @@ def _recommended(picks: pd.DataFrame, segment: int, count: int = 3) -> str:
     mine = picks[picks.segment_id == segment]
     counted = mine.groupby(["product", "kind_of"]).size().rename("n").reset_index()
     first = counted.sort_values(["n", "product"], ascending=[False, True]).head(count)
-    told = [f"{row.kind_of} ({row.product})" if row.kind_of else row.product for row in first.itertuples()]
     members = mine.customer_id.nunique()
-    return ", ".join(f"{word} to {n:,} of {members:,}" for word, n in zip(told, first.n, strict=True)) or "nothing new"
+    return ", ".join(f"{_product(row)} to {row.n:,} of {members:,}" for row in first.itertuples()) or "nothing new"
 
 
 def _cell(plan: pd.DataFrame, segment: int, stage: str) -> str:

@@ -40,11 +40,11 @@ def product_level(events: ir.Table) -> str:
 
 
 def purchases(events: ir.Table, labels: pd.Series, config: Config) -> ir.Table:
-    """Events -> customer_id, place, segment_id, product, kind_of, ever, before, after, days_since; a row per customer and product.
+    """Events -> customer_id, place, segment_id, product, kind_of, days_since, before, after; a row per customer and product.
 
-    place: the customer's in labels (segment_id by customer_id). ever: bought before as_of; days_since: of the last such
-    purchase, at as_of; before: bought in the window that ends at as_of; after: bought within the horizon from as_of on. kind_of: the product's
-    subcategory, else its category, else empty. What nobody paid for (coupons, gifts) is no purchase; lines of unknown amount are.
+    place: the customer's in labels (segment_id by customer_id). kind_of: the product's subcategory, else its category, else empty.
+    days_since: from the last purchase before as_of to as_of, missing where there was none; before: bought in the window that ends at
+    as_of; after: bought within the horizon from as_of on. What nobody paid for (coupons, gifts) is no purchase; lines of unknown amount are.
     """
     level, (start, end, last) = product_level(events), _moments(config)
     paid = events.amount.isnull() | (events.amount > 0)
@@ -54,10 +54,10 @@ def purchases(events: ir.Table, labels: pd.Series, config: Config) -> ir.Table:
     members = engine.as_table(events.get_backend(), pa.Table.from_pandas(pd.DataFrame(places), preserve_index=False), "members")
     named = lines.select("customer_id", "occurred_at", product=lines[level], kind_of=ibis.coalesce(*coarser, ibis.literal("")))
     mine = named.inner_join(members, "customer_id")
-    is_ever, at = mine.occurred_at < end, mine.occurred_at.epoch_seconds()
-    is_before = is_ever & (mine.occurred_at >= start)
+    is_past, at = mine.occurred_at < end, mine.occurred_at.epoch_seconds()
+    is_before = is_past & (mine.occurred_at >= start)
     bought = mine.group_by("customer_id", "place", "segment_id", "product").agg(
-        kind_of=mine.kind_of.max(), ever=is_ever.any(), before=is_before.any(), after=(~is_ever).any(), last=at.max(where=is_ever)
+        kind_of=mine.kind_of.max(), before=is_before.any(), after=(~is_past).any(), last=at.max(where=is_past)
     )
     bought = bought.mutate(days_since=(int(end.timestamp()) - bought["last"]) / 86_400).drop("last")
     return engine.materialize(events.get_backend(), bought, "bought")

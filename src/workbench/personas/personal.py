@@ -53,13 +53,13 @@ def baskets(bought: ir.Table, labels: pd.Series, words: Mapping[str, str]) -> Ba
 
     What may be sensitive is not offered.
     """
-    buyers = bought.group_by("product").agg(n=bought.ever.sum())
+    buyers = bought.group_by("product").agg(n=bought.days_since.count())
     top = engine.fetch(buyers.filter(buyers.n > 0).order_by([buyers.n.desc(), "product"]).limit(MOST))["product"].astype("str")
     places = pd.DataFrame({"product": top, "column": np.arange(len(top))})
     known = engine.as_table(bought.get_backend(), pa.Table.from_pandas(places, preserve_index=False), "top_products")
-    cells = engine.fetch(bought.inner_join(known, "product").select("place", "column", "ever", "after", "days_since"))
+    cells = engine.fetch(bought.inner_join(known, "product").select("place", "column", "after", "days_since"))
     shape = (len(labels), len(top))
-    weights = np.where(cells.ever, 0.5 ** (cells.days_since.fillna(0.0).to_numpy() / HALF_LIFE), 0.0)
+    weights = (0.5 ** (cells.days_since / HALF_LIFE)).fillna(0.0).to_numpy()
     made = [
         sparse.csr_array((values, (cells.place.to_numpy(), cells.column.to_numpy())), shape=shape)
         for values in (weights, cells.after.to_numpy(float))

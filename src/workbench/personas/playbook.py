@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from workbench.core.config import Strict, read_yaml_model
+from workbench.core.config import Config, Strict, read_yaml_model
 from workbench.core.contracts import JOURNEY
 from workbench.core.subscriptions import count_contracts
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-
-    from workbench.core.config import Config
 
 
 class StagePlan(Strict):

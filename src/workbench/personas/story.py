@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.core.errors import WorkbenchError
 from workbench.personas.aspects import APART, KNOWN_WELL
 
-FEW = 0.8  # a claim about fewer members says about how many
+QUOTED = ("They write most about", "Of what they write most is about")  # more than everybody does, or no more
 LEADS = {
     APART: "They", "channel": "Channels: they", "content": "Content: they", "priority": "What matters to them: they",
     "demand": "Sales talks: they",
@@ -35,10 +35,10 @@ def show_value(value: float, unit: str, currency: str) -> str:
 def tell_claim(row: pd.Series, currency: str) -> str:
     """One driver -> a clause: what they do, their value and everybody's; the noun says what is counted, so no unit repeats it.
 
-    Where less than 80 % of the members have a value, the clause says how many have one.
+    Where a value is not known of nearly all members (`KNOWN_WELL`), the clause says how many have one.
     """
     mine, base = (show_value(value, row.unit, currency).removesuffix(f" {row.unit}") for value in (row.value, row.base))
-    known = f", known of {row.n:,} members" if row.coverage < FEW else ""
+    known = f", known of {row.n:,} members" if row.coverage < KNOWN_WELL else ""
     return f"{row.claim} ({row.noun}: {mine}, all customers: {base}{known})"
 
 
@@ -80,7 +80,7 @@ def _body(segment: object, mine: pd.DataFrame, said: pd.DataFrame, currency: str
 def tell_quote(row: object) -> str:
     """One row of quotes -> what they write about most, how many, everybody's share, and one message word for word."""
     shares = f"{100 * row.share:.0f} % of members, all customers: {100 * row.base:.0f} %"
-    lead = "They write most about" if row.share > row.base else "Of what they write most is about"
+    lead = QUOTED[0] if row.share > row.base else QUOTED[1]
     return f"{lead} {row.topic} ({shares}): “{row.quote}” ({row.source}, row {row.row:,})."
 
 
@@ -125,7 +125,7 @@ def carried_numbers(
     for aspect in LEADS:
         for _, row in mine[mine.aspect == aspect].iterrows():
             shown = [row.claim, row.noun, *(show_value(v, row.unit, currency).removesuffix(f" {row.unit}") for v in (row.value, row.base))]  # fmt: skip
-            carried += NUMBER.findall(" ; ".join([*shown, f"{row.n:,}" if row.coverage < FEW else ""]))
+            carried += NUMBER.findall(" ; ".join([*shown, f"{row.n:,}" if row.coverage < KNOWN_WELL else ""]))
     for row in said.itertuples(index=False):
         carried += NUMBER.findall(f"{row.topic} ; {100 * row.share:.0f} ; {100 * row.base:.0f} ; {row.quote} ; {row.source} ; {row.row:,}")  # fmt: skip
     for row in unknown[unknown.known < KNOWN_WELL].itertuples(index=False):

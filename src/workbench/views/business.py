@@ -33,8 +33,9 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
     first = case.iloc[0]
     which = f"The first {len(best)} of them" if case.chosen.sum() > len(best) else "The next actions"
     head = f"{counts} **{which} by expected value**, each with the additional margin less cost expected over {first.months:.0f} months and its {first.confidence:.0%} interval:"
+    whole = f"These {len(best)} together" if len(best) > 1 else "In all"
     together = (
-        f"{'These ' + str(len(best)) + ' together' if len(best) > 1 else 'In all'}: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
+        f"{whole}: {_money(total['value'], currency)}, {_range(total['low'], total['high'])}; the chance that they pay is {total['pays']:.0%}. "
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
     )
     lines = [f"{int(row.best)}. {_say_action(row, currency)}" for row in best.itertuples()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from workbench.kpis.metrics import FEWEST_JUDGED
 from workbench.views import theme
 
 if TYPE_CHECKING:
@@ -329,7 +330,7 @@ def _say_verdicts(kpis: pd.DataFrame) -> str:
     counts = judged.status.value_counts()
     undecided, met, missed = (int(counts.get(s, 0)) for s in ("undecided", "on target", "below target"))
     return (
-        f"**Of {len(judged)} comparisons with a goal, {undecided} are undecided**: the interval contains the goal, fewer than 30 customers tell "
+        f"**Of {len(judged)} comparisons with a goal, {undecided} are undecided**: the interval contains the goal, fewer than {FEWEST_JUDGED} customers tell "
         f"it, or it is a prediction. {met} meet their goal and {missed} miss it."
     )
 

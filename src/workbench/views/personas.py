@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.personas.story import LEADS
+from workbench.personas.story import LEADS, QUOTED
 from workbench.views.ingest import ORIGIN_WORDS
 from workbench.views.theme import GREY, plain, told_verdicts
 
@@ -97,11 +97,7 @@ def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
 
 def _portrait(persona: pd.Series) -> str:
     body = plain(persona.body)
-    for lead in (
-        *(lead.removesuffix(" they") for lead in LEADS.values() if ":" in lead),
-        "They write most about",
-        "Of what they write most is about",
-    ):
+    for lead in (*(lead.removesuffix(" they") for lead in LEADS.values() if ":" in lead), *QUOTED):
         body = body.replace(f" {lead}", f"\n- **{lead.removesuffix(':')}**{':' if lead.endswith(':') else ''}")
     return f"### {plain(persona.segment_name)}\n\n*{plain(persona.tagline)}*\n\n- {body}\n\n{plain(persona.caution)}"
 
