@@ -447,6 +447,54 @@ def test_any_table_gives_a_sound_draft_or_a_clean_refusal(columns, data):
             assert load_config(Path(folder) / "my.yaml").sources
 
 
+def test_a_newsletter_with_a_row_per_mailing_is_drafted_with_what_came_of_it(home):
+    day = dt.datetime(2024, 1, 1)
+    lines = [
+        f"p{n % 90}@example.com,{day + dt.timedelta(hours=n)},{day + dt.timedelta(hours=n + 3) if n % 3 == 0 else ''},"
+        f"{int(n % 9 == 0)},{day + dt.timedelta(hours=n + 4) if n % 200 == 0 else ''}\n"
+        for n in range(900)
+    ]
+    source = drafted(home, "newsletter.csv", "email,sent_at,opened_at,clicked,unsubscribed_at\n" + "".join(lines))
+    assert (source["kind"], source["record_id"]) == ("email", "email")
+    found = {e["type"]: (e["at"], e["where"] and (e["where"]["column"], e["where"]["values"])) for e in source["events"]}
+    assert found == {
+        "email_sent": ("sent_at", None),
+        "email_open": ("opened_at", ("opened_at", ())),
+        "email_click": ("sent_at", ("clicked", ("1",))),
+        "email_unsubscribe": ("unsubscribed_at", ("unsubscribed_at", ())),
+    }
+
+
+@pytest.mark.parametrize("head", [",customer_id,email", ",customer_id,email,first_name,city,note"])
+def test_a_column_without_a_name_is_said_with_what_to_do(home, head):
+    """A data frame's index without a name: the column is the fault, not the whole table."""
+    (home / "customers.csv").write_text(
+        f"{head}\n" + "".join(f"{n},K{n},p{n}@example.com{',x' * (head.count(',') - 2)}\n" for n in range(90))
+    )
+    with pytest.raises(InputError, match=r"without a name that holds values \(column 1\) – give the column a name"):
+        draft_configuration([str(home / "customers.csv")], "my.yaml", TODAY)
+
+
+def test_a_draft_takes_nobody_elses_goals(home):
+    drafted(home, "orders.csv", GERMAN)
+    assert load_config(home / "my.yaml").kpis.targets == ""
+
+
+def test_a_number_with_gaps_is_no_key_where_an_address_is_always_there(home):
+    """Rows without a key are set aside, and a run stops at too many; guests have no customer number."""
+    lines = [f"{f'K{n:04d}' if n % 10 else ''},p{n}@example.com,Ann{n},Lee\n" for n in range(400)]
+    source = drafted(home, "customers.csv", "customer_no,email,first_name,last_name\n" + "".join(lines))
+    assert source["record_id"] == "email"
+    assert source["identity"]["customer_number"] == "customer_no"
+
+
+def test_a_key_with_gaps_and_no_rival_is_said_to_be_open(home):
+    rows = "".join(f"{f'K{c:04d}' if n % 20 else ''},{t:%Y-%m-%d},{a}\n" for n, (c, t, _, a) in enumerate(ROWS))
+    (home / "orders.csv").write_text("customer_no,order_date,total\n" + rows)
+    draft_configuration([str(home / "orders.csv")], "my.yaml", TODAY)
+    assert "GUESS, check: only 95 % of rows have a value" in lines_of(home, "record_id")[0]
+
+
 def test_who_refused_is_never_drafted_as_a_consent(home):
     """Read as a consent, 1 in "unsubscribed" would be a yes: such columns are left out, said, and describe nobody."""
     lines = [f"{n},p{n}@example.com,{n % 2},{n % 3 % 2},{'yes' if n % 5 else 'no'},{n % 2}\n" for n in range(300)]

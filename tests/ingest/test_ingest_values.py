@@ -471,8 +471,30 @@ def test_rows_with_other_words_are_listed_and_never_lost(orders):
     assert found.books[["rows_in", "rows_out", "left_out"]].values.tolist() == [[5, 1, 4]]
     log = found.log().set_index("rule").rows
     assert log['what is "look", no event: left out'] == 2
-    assert log["what is another word, no event: left out"] == 2
+    assert log["what is another word, no event: left out"] == 1
+    assert log["what is empty, no event: left out"] == 1
     assert not found.log().astype(str).apply(lambda c: c.str.contains("ann")).any().any()
+
+
+MAILINGS = "mail,sent,opened,clicked\na@x.de,2017-01-01,2017-01-02,1\nb@x.de,2017-01-01,,0\nc@x.de,2017-01-01, ,0\nd@x.de,2017-01-01,soon,1\n"
+SENT = {"type": "email_sent", "at": "sent"}
+CLICKED = {"type": "email_click", "at": "sent", "where": {"column": "clicked", "values": ["1"]}}
+
+
+def newsletters(ingest, opened, limit=1.0):
+    mail = {"kind": "email", "path": "m.csv", "record_id": "mail", "events": [SENT, opened, CLICKED]}
+    return ingest(files={"m.csv": MAILINGS}, limit=limit, mail=mail)
+
+
+def test_a_row_per_mailing_tells_what_came_of_it_and_empty_cells_tell_nothing(ingest):
+    found = newsletters(ingest, {"type": "email_open", "at": "opened", "where": {"column": "opened"}})
+    assert found.sound.event_type.value_counts().to_dict() == {"email_sent": 4, "email_click": 2, "email_open": 1}
+    assert reasons(found) == [(4, "opened", values.NOT_A_TIME)]
+    assert found.log().set_index("rule").rows["opened is empty, no email_open: left out"] == 2
+
+
+def test_a_time_that_is_empty_because_nothing_happened_has_a_fix(ingest):
+    refusal(lambda: newsletters(ingest, {"type": "email_open", "at": "opened"}, limit=0.1), 'where: {column: "opened"}')
 
 
 def test_the_cleaning_log_shows_shapes_and_never_values(ingest):

@@ -56,3 +56,7 @@ def test_impossible_goals_are_refused(tmp_path, line):
 
 def test_a_goal_left_empty_is_no_goal(tmp_path):
     assert read(tmp_path, "aov:\nnps: 20\n").aov is None
+
+
+def test_no_file_of_goals_is_no_goal():
+    assert set(read_yaml_model(Targets, "").model_dump().values()) == {None}

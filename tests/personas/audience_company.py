@@ -54,13 +54,13 @@ def persons(known: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def write_run(home, run_id="base", known=None, people=None, labels=None, **more) -> Run:
-    """A finished run in home/runs; more: further tables, or other versions of those here."""
+def write_run(home, run_id="base", known=None, people=None, labels=None, until=None, **more) -> Run:
+    """A finished run in home/runs; until: the day its data go to; more: further tables, or other versions of those here."""
     (home / "data").mkdir(exist_ok=True)
     (home / "data" / "pseudonym.key").write_text(KEY)
     source = {"kind": "web", "path": "x.csv", "record_id": "cookie", "consent": {"email": "e", "phone": "p"}}
     app = {"kind": "mobile_app", "path": "y.csv", "record_id": "device"}
-    config = Config(as_of="2024-01-01", sources={"web": source, "app": app}, company={"timezone": "UTC"})
+    config = Config(as_of="2024-01-01", data_until=until, sources={"web": source, "app": app}, company={"timezone": "UTC"})
     known = customers() if known is None else known
     people = persons(known) if people is None else people
     number = np.arange(len(known))

@@ -151,6 +151,12 @@ def test_nobody_left_is_exit_5_with_what_to_try(home):
     assert "--accept-unstable" in fault.value.fix
 
 
+@pytest.mark.parametrize("until, is_told", [("2024-04-01", True), ("2024-01-20", False), (None, False)])
+def test_an_export_of_customers_as_they_were_says_so(home, until, is_told):
+    done = export_audience(write_run(home, until=until), "csv", home / "out", rules())
+    assert any("run with as_of: 2024-04-01 first" in note for note in done.notes) == is_told
+
+
 def test_a_segment_of_99_is_too_small_for_google(home):
     """S11, with the way out: joined with others of its macro-segment."""
     known = customers().assign(consent_email="yes")

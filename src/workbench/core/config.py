@@ -115,10 +115,15 @@ class Lookup(Strict):
 
 
 class Match(Strict):
-    """Rows in which `column` has one of `values`."""
+    """Rows in which `column` has one of `values`; without values: rows in which it is filled."""
 
     column: str
-    values: tuple[str, ...] = Field(min_length=1)
+    values: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Which rows these are, in words."""
+        return ", ".join(self.values) or "filled"
 
 
 class TypeColumn(Strict):
@@ -147,7 +152,7 @@ class Events(Strict):
     ends_at: str | None = Field(None, description="column with the end, such as a ticket's closing; same format as at")
     zone: str = Field("", description="time zone of naive times; empty: the company's")
     event_id: str | None = Field(None, description="column that tells one event from another: repeats of it count once")
-    where: Match | None = Field(None, description="use only these rows")
+    where: Match | None = Field(None, description="use only these rows: {column, values}, or {column} where it is filled")
     channel: str | ChannelColumn = Field("", description="a channel such as store, or {column}; empty: the source's kind")
     order_id: str | None = None
     item: str | None = None
@@ -382,7 +387,7 @@ class PersonaSettings(Stage):
 class KpiSettings(Stage):
     """Parameters of 05_kpis."""
 
-    targets: str = Field("configs/targets.yaml", description="goals per KPI")
+    targets: str = Field("configs/targets.yaml", description="goals per KPI; empty: none")
     assumptions: str = Field("configs/business_case.yaml", description="what acting is assumed to bring and to cost")
     draws: Count = Field(10_000, ge=100, le=1_000_000, description="draws of the business case's assumptions")
     cost_per_ticket: float = Field(
@@ -497,9 +502,9 @@ def read_settings(model: type[Strict], values: Mapping[str, Any], place: str) ->
 
 
 def read_yaml_model(model: type[Strict], path: str | Path) -> Any:
-    """A YAML file of any declared model (playbook, targets) -> the checked model."""
-    found = workspace.find(path)
-    plain, where = read_yaml(found)
+    """A YAML file of any declared model (playbook, targets) -> the checked model; an empty path is an empty file."""
+    found = workspace.find(path) if path else Path("(no file)")
+    plain, where = read_yaml(found) if path else ({}, {})
     return _validated(model, plain, lambda keys: _place(found, keys, where, {}))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -78,7 +79,7 @@ def _is_used(opened: SourceTable, declared: Events) -> ir.BooleanValue:
     table = opened.table
     used = ibis.literal(True)
     if declared.where:
-        used &= table[declared.where.column].cast("string").strip().isin(list(declared.where.values)).fill_null(False)
+        used &= values.matches(table, declared.where)
     if isinstance(declared.type, TypeColumn):
         used &= table[declared.type.column].cast("string").strip().isin(list(declared.type.values)).fill_null(False)
     return used
@@ -106,18 +107,19 @@ def _left_out(sources: Mapping[str, SourceTable]) -> pd.DataFrame:
             left = opened.table.filter(~_is_used(opened, declared))
             counted = left.group_by(word=left[column].cast("string").strip()).agg(rows=left.count())
             words = engine.fetch(counted.order_by([ibis.desc("rows"), "word"]))
-            shown = [
-                w if isinstance(w, str) and i < WORDS and ALLOWED_WORD.fullmatch(w) else "" for i, w in enumerate(words.word)
-            ]
             kinds = declared.type if isinstance(declared.type, str) else "event"
-            rules = [
-                f'{column} is "{word}", no {kinds}: left out' if word else f"{column} is another word, no {kinds}: left out"
-                for word in shown
-            ]
+            rules = [f"{column} is {_shown(w, place)}, no {kinds}: left out" for place, w in enumerate(words.word)]
             found.append(words.assign(source=name, rule=rules, before="", after=""))
     if not found:
         return pd.DataFrame(columns=LOG)
     return pd.concat(found, ignore_index=True).groupby(["source", "rule", "before", "after"], as_index=False).rows.sum()
+
+
+def _shown(word: Any, place: int) -> str:
+    """The word of a cell for readers; one that looks personal, or comes after many others, is not shown."""
+    if not isinstance(word, str) or not word:
+        return "empty"
+    return f'"{word}"' if place < WORDS and ALLOWED_WORD.fullmatch(word) else "another word"
 
 
 def _odd_amounts(events: ir.Table) -> pd.DataFrame:

@@ -247,7 +247,7 @@ def _of_events(need: Any, events: Events, source: Source, config: Config) -> Non
     ):
         match: Match | None = getattr(events, name)
         if match:
-            need(match.column, f"{what}: {purpose} ({', '.join(match.values)})", "word")
+            need(match.column, f"{what}: {purpose} ({match.words})", "word")
 
 
 def _number_format(source: Source) -> str:

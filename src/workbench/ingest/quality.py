@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from workbench.core.errors import InputError
 from workbench.ingest.quarantine import advice, count_rows
 from workbench.ingest.sources import SourceTable
-from workbench.ingest.values import AFTER, OUTSIDE
+from workbench.ingest.values import AFTER, NO_TIME, OUTSIDE
 
 KNOWN, FILLED, STALE_DAYS = 0.9, 0.5, 31  # below, below, above: worth a warning
 
@@ -40,6 +41,11 @@ def _too_many(sources: Mapping[str, SourceTable], aside: pd.DataFrame, over: pd.
             f'source "{source}": {over.share[source]:.1%} of the rows cannot be used ({"; ".join(causes)}; first rows {first}).'
         )
         fixes += advice(sources[source], group)
+        if NO_TIME in set(group.reason) and len(sources[source].source.events) > 1:
+            column = group.column[group.reason == NO_TIME].iloc[0]
+            fixes.append(
+                f'where an empty "{column}" only says that it did not happen, let the events say so: where: {{column: {json.dumps(column)}}}'
+            )
         if OUTSIDE in set(group.reason):
             fixes.append(f"declare the answers that are none, such as 99, as sources.{source}.missing, or correct score_range")
         if AFTER in set(group.reason):

@@ -253,7 +253,9 @@ def _count_record_numbers(opened: SourceTable, notes: list) -> None:
     spelled = keyed.group_by("code").agg(spellings=keyed.count(), rows=keyed.rows.sum())
     many = spelled.spellings > 1
     found = engine.fetch_row(spelled.agg(one=spelled.count(where=many), rows=spelled.rows.sum(where=many)))
-    notes.append((f"{source.record_id}: one spelling of a number (1.0 is 1, blanks go)", int(changed), "9.0", "9"))
+    is_name = source.record_id in (source.identity.get("email"), source.identity.get("handle"))
+    how, before, after = ("a name (blanks go)", " a", "a") if is_name else ("a number (1.0 is 1, blanks go)", "9.0", "9")
+    notes.append((f"{source.record_id}: one spelling of {how}", int(changed), before, after))
     if found["one"]:
         notes.append((f"{source.record_id}: warning, different spellings became one record", int(found["rows"]), "9.0, 9", "9"))
 

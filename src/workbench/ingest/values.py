@@ -14,7 +14,7 @@ import ibis.expr.datatypes as types
 import ibis.expr.types as ir
 
 from workbench.core import engine
-from workbench.core.config import Company, Config, Events
+from workbench.core.config import Company, Config, Events, Match
 from workbench.core.errors import InputError, ParameterError, did_you_mean
 from workbench.ingest.sources import SourceTable
 
@@ -42,6 +42,16 @@ RATE = types.Decimal(18, 8)
 def filled(column: ir.Column) -> ir.BooleanValue:
     """Whether a cell holds more than blanks."""
     return engine.trimmed(column) != "" if column.type().is_string() else column.notnull()
+
+
+def matches(table: ir.Table, match: Match) -> ir.BooleanValue:
+    """Whether a row is one of those that a declaration names."""
+    column = table[match.column]
+    return (
+        column.cast("string").strip().isin(list(match.values)).fill_null(False)
+        if match.values
+        else filled(column).fill_null(False)
+    )
 
 
 def zone_of(declared: str, config: Config) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 STATE = "state"
+OUTDATED = 31  # days that the data go on after as_of; from then on customers may be others than the export says
 JSON_TYPES = {"string": "string", "int64": "integer", "float64": "number", "boolean": "boolean"}
 
 
@@ -305,6 +306,11 @@ def _write_manifest(run: Run, export: Export, rules: Activation, decided: ir.Tab
     )
     for row in engine.fetch(small.order_by("segment_name")).itertuples():
         export.notes.append(f"“{row.segment_name}”: {row.customers} customers, the floor is {rules.floor(export.channel)}; merge_small joins it to others of “{row.macro_segment}”")  # fmt: skip
+    until = run.config.data_until
+    if until and (until - run.config.as_of).days > OUTDATED:
+        export.notes.append(
+            f"customers are as of {run.config.as_of}, and the data go on to {until}: to act on them, run with as_of: {until} first"
+        )
     if rules.suppression == "none":
         export.notes.append("no suppression list is stated (suppression: none)")
     today = dt.date.today()

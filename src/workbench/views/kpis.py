@@ -326,7 +326,7 @@ def say_not_computable(kpis: pd.DataFrame) -> str:
 def _say_verdicts(kpis: pd.DataFrame) -> str:
     judged = kpis[kpis.status.isin(VERDICTS)]
     if judged.empty:
-        return "No KPI has a goal, so there are no verdicts; goals stand in the targets file."
+        return "No KPI has a goal, so there are no verdicts; goals stand in a file that the parameter `targets` names (configs/targets.yaml has examples)."
     counts = judged.status.value_counts()
     undecided, met, missed = (int(counts.get(s, 0)) for s in ("undecided", "on target", "below target"))
     return (

@@ -70,10 +70,9 @@ def executive_doubts(read: Read) -> list[Any]:
     ]
     total = total[total.segment_id == theme.TOTAL]
     lost = total["name"][total.value.isna()].map(theme.plain)
-    undecided = int((total.status == "undecided").sum())
-    lines.append(
-        f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {undecided} goals are undecided. Goals that come with the project are examples."
-    )
+    undecided, goals = int((total.status == "undecided").sum()), total.target.notna().any()
+    judged = f"{undecided} goals are undecided. Goals that come with the project are examples." if goals else "no KPI has a goal."
+    lines.append(f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {judged}")
     lines.append("**Value.** Every amount under “What to do next” rests on assumptions and none on an experiment.")
     changed = read("kpi_changes")
     told = changes.say_kpi_changes(changed) if len(changed) else "- No earlier run to compare with."

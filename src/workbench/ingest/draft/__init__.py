@@ -17,7 +17,8 @@ from workbench.core.engine import connect
 from workbench.core.errors import InputError, ParameterError
 from workbench.core.files import write_text
 from workbench.ingest.draft.columns import Column
-from workbench.ingest.draft.guesses import Guess, SourceGuess, guess_sources, value_of
+from workbench.ingest.draft.guess import Guess, SourceGuess, value_of
+from workbench.ingest.draft.guesses import guess_sources
 from workbench.ingest.draft.history import Facts, look_through, plan_time, segments_for
 from workbench.ingest.draft.samples import take_samples
 from workbench.ingest.draft.text import all_guesses, draft_text
@@ -97,7 +98,9 @@ def _read_all(guesses: list[SourceGuess]) -> dict[str, Facts]:
             try:
                 facts[guess.name] = _read(con, guess)
             except InputError as fault:
-                guess.refusal = fault.what.splitlines()[0].partition(f'source "{guess.name}": ')[2] or fault.what.splitlines()[0]
+                what = fault.what.splitlines()[0]
+                what = (what.partition(f'source "{guess.name}": ')[2] or what).removeprefix(guess.sample.place).strip(" .")
+                guess.refusal = f"{what} – {fault.fix.splitlines()[0]}" if fault.fix else what
     return facts
 
 
@@ -141,6 +144,7 @@ def _whole(known: list[SourceGuess], facts: dict[str, Facts], plan: dict[str, An
         "sources": {g.name: g.plain for g in known},
         **({"features": plan["features"]} if "features" in plan else {}),
         **settings,
+        "kpis": {"targets": ""},  # the project's goals are examples of another company: nobody's own
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from workbench.core import engine
 from workbench.core.config import ClusteringSettings, Source
 from workbench.ingest.draft.columns import NO, YES
-from workbench.ingest.draft.guesses import EVENT_WORDS, Guess, SourceGuess, in_order, plain_of, value_of
+from workbench.ingest.draft.guess import EVENT_WORDS, Guess, SourceGuess, in_order, plain_of, value_of
 from workbench.ingest.draft.words import event_word
 from workbench.ingest.sources import open_source
 from workbench.ingest.standardize import consent_word

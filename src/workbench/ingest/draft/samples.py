@@ -309,7 +309,8 @@ def _is_header(row: Sequence[str], width: int) -> bool:
     values = sum(bool(headers.VALUE.fullmatch(cell[:60])) for cell in filled)
     while cells and not cells[-1] and len(cells) > width:
         cells.pop()
-    return len(cells) == width and len(filled) * 5 >= width * 4 and values * 3 < len(filled) + 1
+    is_named = len(filled) * 5 >= width * 4 or len(filled) == width - 1 > 1  # one name may be missing in any table
+    return len(cells) == width and is_named and values * 3 < len(filled) + 1
 
 
 def _check_names(path: Path, names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from workbench.core import workspace
-from workbench.ingest.draft.guesses import Guess, SourceGuess, value_of
+from workbench.ingest.draft.guess import Guess, SourceGuess, value_of
 
 WIDTH = 110
 
@@ -67,6 +67,11 @@ def _head(plain: dict[str, Any], missing: list[str], output: str) -> Iterator[st
     if missing:
         yield from _comment(f"Missing for a full run: {', '.join(missing)}.")
     yield from _comment(f"Then: `workbench check {output}` tells every problem at once, `workbench run {output}` runs it.")
+    yield from _comment(
+        "No KPI has a goal yet: write yours into a copy of configs/targets.yaml and name it as kpis.targets. Treatments and what they are assumed "
+        "to bring and to cost come from configs/playbook.yaml and configs/business_case.yaml, written for a grocer: do the same with them before "
+        "you act on them (personas.playbook, kpis.assumptions)."
+    )
     yield from _comment(
         "The key file beside it keeps customer numbers secret and stable: keep it, and keep it out of version control."
     )

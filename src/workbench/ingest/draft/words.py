@@ -68,6 +68,12 @@ EVENT_COLUMN = r"event|activit|action|\btype\b|\btyp\b|\bname\b|\bkind\b|aktion|
 CONSENT = (
     r"consent|\bopt ?(in|out)?\b|newsletter|einwillig|permission|erlaub|zustimm|accepts|marketing ok|subscribed|allow|werbe|darf"
 )
+ANSWERS = {  # what came of a mailing -> words of the column that says so
+    "email_open": r"\bopen(ed|s)?\b|geoeffnet|oeffnung",
+    "email_click": r"\bclick(ed|s)?\b|geklickt|\bklicks?\b",
+    "email_bounce": r"\bbounced?\b",
+    "email_unsubscribe": r"unsubscri|abgemeldet|abmeldung",
+}
 # Who has said no: read as a consent it would turn every refusal into a yes.
 REFUSAL = r"unsubscri|opt(ed)? ?out|abgemeld|abmeld|widerruf|widersp|do not|\bdnc\b|sperr|robinson|block|suppress|\bno (mail|email|sms|call|contact|marketing)|\bkeine?\b"
 CONSENT_CHANNELS = (
