@@ -346,6 +346,16 @@ def test_too_short_a_history_falls_back_to_scaled_features():
     assert not representation.Space().fit(part.today, earlier=part.earlier, outcomes=flat).models_
 
 
+def test_a_source_that_began_lately_has_no_past_to_learn_from_and_is_no_obstacle():
+    """scikit-learn's boosting stops at a column without a single known value."""
+    generator = np.random.default_rng(0)
+    today = pd.DataFrame(generator.normal(size=(600, 4))).add_prefix("f")
+    outcomes = pd.DataFrame({"future_spend": today.f0 + generator.normal(size=600)})
+    plain = representation.Space().fit(today, earlier=today, outcomes=outcomes)
+    late = representation.Space().fit(today.assign(new=today.f1), earlier=today.assign(new=np.nan), outcomes=outcomes)
+    assert np.corrcoef(plain.predict(today).future_spend, late.predict(today.assign(new=today.f1)).future_spend)[0, 1] > 0.95
+
+
 def test_scaled_features_are_z_scores_with_missing_values_at_the_median():
     frame = pd.DataFrame({"x": [1.0, 2, np.nan, 3], "never": [np.nan] * 4})
     deviation = np.std([1, 2, 2, 3])

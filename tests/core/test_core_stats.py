@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from workbench.core.stats import adjusted_r2, false_discovery, ratio_intervals, standardized_difference, wilson
+from workbench.core.stats import adjusted_r2, false_discovery, learnable, ratio_intervals, standardized_difference, wilson
 
 
 @pytest.mark.parametrize("k, n", [(0, 1), (0, 20), (1, 20), (7, 20), (20, 20), (263, 1000)])
@@ -136,3 +136,10 @@ def test_ratio_intervals_stay_within_their_group_and_repeat_with_the_seed():
 def test_a_ratio_without_denominator_is_missing():
     low, _ = ratio_intervals(np.ones(10), np.zeros(10), np.zeros(10, int), 1, 100, 0.95, 7)
     assert np.isnan(low[0])
+
+
+def test_columns_known_of_hardly_anybody_are_nothing_to_learn_from():
+    x = np.column_stack([np.full(30, np.nan), np.r_[np.ones(9), np.full(21, np.nan)], np.r_[np.ones(10), np.full(20, np.nan)]])
+    found = learnable(x)
+    assert (found[:, :2] == 0).all()
+    assert np.isnan(found[:, 2]).sum() == 20

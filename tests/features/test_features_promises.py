@@ -502,6 +502,23 @@ def test_shares_of_all_categories_and_of_all_channels_add_up_to_one(level, prior
     assert shares.sum(axis=1).tolist() == pytest.approx([1] * len(shares), rel=1e-9)
 
 
+def test_people_are_told_with_shares_as_they_were_counted():
+    """One order of tea is all tea to a reader, however little a model may conclude from it."""
+    rows = [
+        order("tea", "2024-04-02T10:00", "o1", 10, "Tea"),
+        order("both", "2024-04-02T20:00", "o2", 30, "Tea"), order("both", "2024-04-03T10:00", "o3", 10, "Soap"),
+        order("free", "2024-04-02T10:00", "o4", 0, "Tea"),
+    ]  # fmt: skip
+    company = matrix.Known(table(rows))
+    plan = matrix.plan_features(company, WINDOW, SETTINGS)
+    features = matrix.build_features(company, plan, WINDOW)
+    counted = matrix.as_counted(company, plan, features).set_index("customer_id")
+    assert counted.category_tea_share.to_dict() == pytest.approx({"tea": 1, "both": 0.75, "free": np.nan}, nan_ok=True)
+    assert counted.evening_share.to_dict() == {"tea": 0, "both": 0.5, "free": 0}
+    assert features.set_index("customer_id").category_tea_share.between(0.75, 0.95).all()  # drawn towards 0.8
+    assert not {"order_count", "recency_days", "net_revenue"} & set(counted)
+
+
 def test_a_customer_who_paid_nothing_has_no_share_of_categories_without_a_prior():
     rows = [order("free", "2024-04-02T10:00", "o1", 0, "X"), order("paid", "2024-04-02T10:00", "o2", 5, "X")]
     found = affinity.affinity_features(WINDOW.events(table(rows)), {"category": ("X",), "subcategory": ()}, 0.0)

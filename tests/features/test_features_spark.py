@@ -145,6 +145,7 @@ def test_every_declared_feature_is_the_same_on_spark(company, window):
     assert set(ours) == {"customer_id", *(f.feature for f in matrix.feature_declarations(plan))}
     assert len(ours) > 20
     agree(ours, theirs)
+    agree(*(matrix.as_counted(matrix.Known(events), plan, frame) for events, frame in zip(company, (ours, theirs), strict=True)))
 
 
 def test_outcomes_are_the_same_on_spark(company):
@@ -181,6 +182,9 @@ def test_companies_of_one_customer_are_the_same_on_spark(both, rows):
     plan = plan_of(here, WINDOW)
     assert plan_of(there, WINDOW) == plan
     ours, theirs = (matrix.build_features(matrix.Known(events), plan, WINDOW) for events in (here, there))
+    pd.testing.assert_frame_equal(theirs, ours, rtol=1e-9, atol=0, check_dtype=bool(len(ours)))
+    # As counted nothing is added to what is divided by: a share of nothing is missing on both.
+    ours, theirs = (matrix.as_counted(matrix.Known(events), plan, found) for events, found in ((here, ours), (there, theirs)))
     pd.testing.assert_frame_equal(theirs, ours, rtol=1e-9, atol=0, check_dtype=bool(len(ours)))
 
 

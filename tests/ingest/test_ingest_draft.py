@@ -451,18 +451,20 @@ def test_a_newsletter_with_a_row_per_mailing_is_drafted_with_what_came_of_it(hom
     day = dt.datetime(2024, 1, 1)
     lines = [
         f"p{n % 90}@example.com,{day + dt.timedelta(hours=n)},{day + dt.timedelta(hours=n + 3) if n % 3 == 0 else ''},"
-        f"{int(n % 9 == 0)},{day + dt.timedelta(hours=n + 4) if n % 200 == 0 else ''}\n"
+        f"{int(n % 9 == 0)},{day + dt.timedelta(hours=n + 4) if n % 200 == 0 else ''},NL{n % 7}\n"
         for n in range(900)
     ]
-    source = drafted(home, "newsletter.csv", "email,sent_at,opened_at,clicked,unsubscribed_at\n" + "".join(lines))
+    source = drafted(home, "newsletter.csv", "email,sent_at,opened_at,clicked,unsubscribed_at,mailing\n" + "".join(lines))
     assert (source["kind"], source["record_id"]) == ("email", "email")
     found = {e["type"]: (e["at"], e["where"] and (e["where"]["column"], e["where"]["values"])) for e in source["events"]}
     assert found == {
-        "email_sent": ("sent_at", None),
+        "email_delivered": ("sent_at", None),  # nothing says that one came back
         "email_open": ("opened_at", ("opened_at", ())),
         "email_click": ("sent_at", ("clicked", ("1",))),
         "email_unsubscribe": ("unsubscribed_at", ("unsubscribed_at", ())),
     }
+    assert {e["campaign_id"] for e in source["events"]} == {"mailing"}
+    assert "no time that can be read" not in (home / "my.yaml").read_text()
 
 
 @pytest.mark.parametrize("head", [",customer_id,email", ",customer_id,email,first_name,city,note"])

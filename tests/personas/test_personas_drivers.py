@@ -8,7 +8,7 @@ from persona_data import DECLARED, PLANTED, catalog, customers
 from workbench.core.config import PersonaSettings
 from workbench.core.contracts import check_frame
 from workbench.core.stats import standardized_difference
-from workbench.personas.profile import choose_drivers, compare_segments
+from workbench.personas.profile import as_told, choose_drivers, compare_segments
 
 SETTINGS = PersonaSettings()
 NOTHING = {segment: (size, {}) for segment, (size, _) in PLANTED.items()}
@@ -17,6 +17,16 @@ NOTHING = {segment: (size, {}) for segment, (size, _) in PLANTED.items()}
 def drivers(seed, planted=PLANTED, settings=SETTINGS):
     features, labels = customers(seed, planted)
     return choose_drivers(compare_segments(features, labels, catalog(), 0.95), catalog(), settings)
+
+
+def test_shares_are_told_as_counted_and_of_those_who_have_any():
+    features, labels = customers(0, PLANTED)
+    share = np.where(labels == 4, 0.9, 0.1) + np.tile([0.05, -0.05], len(labels))[: len(labels)]
+    counted = pd.DataFrame({"discount_share": share}, index=labels.index).where(labels != 2)
+    told = compare_segments(as_told(features, counted), labels, catalog(), 0.95).set_index(["segment_id", "feature"])
+    assert told.value[4, "discount_share"] == pytest.approx(0.9, abs=0.02)
+    assert (2, "discount_share") not in told.index  # nobody there has any
+    assert told.value[4, "net_revenue"] == pytest.approx(features.net_revenue[labels == 4].mean())
 
 
 @pytest.mark.parametrize("seed", range(3))

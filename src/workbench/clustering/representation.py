@@ -17,6 +17,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from workbench.core.stats import learnable
+
 MIN_TO_LEARN = 200
 BATCH = 100_000  # customers looked at at a time
 GRID = 1000  # most values per feature that a further customer's rank is looked up in
@@ -111,7 +113,7 @@ def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[
         for name, y, known in _learnable(outcomes, names):
             yes_no = set(np.unique(y)) == {0.0, 1.0}
             kind = HistGradientBoostingClassifier if yes_no else HistGradientBoostingRegressor
-            models[name] = kind(random_state=seed, **SHAPE).fit(_finite(earlier[known]), y)
+            models[name] = kind(random_state=seed, **SHAPE).fit(learnable(_finite(earlier[known])), y)
     return models
 
 

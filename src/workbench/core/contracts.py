@@ -175,6 +175,7 @@ CONTRACTS: dict[str, Contract] = {
     ),
     "private/addresses": Contract((), {"customer_id": TEXT, "email": TEXT_OR_NOT, "phone": TEXT_OR_NOT}, may_be_empty=True),
     "outcomes": Contract(("customer_id",), {"customer_id": TEXT}),
+    "counted_shares": Contract(("customer_id",), {"customer_id": TEXT}),
     "later_features": Contract(("customer_id",), {"customer_id": TEXT}, may_be_empty=True),
     "segments": Contract(
         ("customer_id",),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+LEAST_KNOWN = 10  # rows
+
 
 def wilson(successes: np.ndarray, n: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Counts -> lower and upper bound of a proportion (Wilson 1927, score interval); NaN where n is 0."""
@@ -178,6 +180,15 @@ def adjusted_r2_resampled(outcomes: np.ndarray, labels: np.ndarray, weights: np.
             between = np.where(sizes > 0, sums**2 / sizes, 0).sum(axis=1) - middle
             found[:, place] = 1 - (total - between) / (n - k) / (total / (n - 1))
     return found
+
+
+def learnable(x: np.ndarray) -> np.ndarray:
+    """Numbers (rows x columns, missing as NaN) -> the same with columns known of fewer than 10 rows set to 0.
+
+    Nothing can be learned from them, and gradient boosting of scikit-learn 1.9 stops at a column without a single known value: a source
+    that began lately has none at an earlier time.
+    """
+    return np.where(np.isfinite(x).sum(axis=0) < LEAST_KNOWN, 0.0, x)
 
 
 def pool_effects(effect: np.ndarray, error: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from scipy.spatial.distance import squareform
 from threadpoolctl import threadpool_limits
 
 from workbench.core.errors import InputError
-from workbench.core.stats import ratio_intervals, wilson
+from workbench.core.stats import learnable, ratio_intervals, wilson
 from workbench.features.scorecard import rank_correlation
 
 MIN_CUSTOMERS = 200
@@ -261,6 +261,7 @@ def _fit(x: np.ndarray, y: np.ndarray, yes_no: bool, seed: int) -> Predict:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.model_selection import StratifiedKFold
 
+    x = learnable(x)
     if not yes_no:
         loss = "poisson" if (y >= 0).all() else "squared_error"
         return HistGradientBoostingRegressor(loss=loss, random_state=seed, **SHAPE).fit(x, y).predict

@@ -222,6 +222,18 @@ def build_features(known: Known, plan: Plan, window: Window) -> pd.DataFrame:
     return frame.reset_index()
 
 
+def as_counted(known: Known, plan: Plan, features: pd.DataFrame) -> pd.DataFrame:
+    """-> frame: customer_id + the features that shrinkage changes, as they were counted; missing where there is nothing to share.
+
+    To tell people with: the mean of shrunk shares lies nearer to everybody's than what a segment does, the more so the fewer orders
+    it has. To learn from, the features are better: one purchase is no passion.
+    """
+    plain = replace(plan, settings=plan.settings.model_copy(update={"prior_orders": 0.0}))
+    counted = build_features(known, plain, plan.window).set_index("customer_id").reindex(features.customer_id)
+    drawn = [name for name in counted if not counted[name].equals(features.set_index("customer_id")[name])]
+    return counted[drawn].where(np.isfinite(counted[drawn])).reset_index()
+
+
 def joined(parts: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
     """Frames with customer_id -> one of the columns `names`, indexed by the sorted customers of the first part."""
     buyers = pd.Index(parts[0].customer_id).sort_values()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.config import Attributes
+from workbench.core.stats import learnable
 from workbench.features.catalog import Feature
 
 NOT_ATTRIBUTES = ("customer_id", "kind", "first_seen_at", "person_id", "records")
@@ -260,7 +261,7 @@ def proxy_check(features: pd.DataFrame, customers: pd.DataFrame, sensitive: list
         y = (told[known].astype(str) == group).to_numpy()
         if min(y.sum(), (~y).sum()) < 20:
             continue
-        x = features.loc[known].drop(columns="customer_id")
+        x = learnable(features.loc[known].drop(columns="customer_id").to_numpy(float))
         folds = StratifiedKFold(5, shuffle=True, random_state=seed)
         with threadpool_limits(1):
             model = HistGradientBoostingClassifier(random_state=seed, max_iter=60, max_leaf_nodes=6, learning_rate=0.1)

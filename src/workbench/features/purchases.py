@@ -183,11 +183,15 @@ def _prices(lines: ir.Table, bought: ir.Table, prior: float, rivals: tuple[str, 
 def shrunk_shares(per: ir.Table, parts: list[str], whole: str, prior: float) -> ir.Table:
     """Sums per customer -> parts as shares of `whole`, each shrunk to the population's share by `prior` units of `whole`.
 
-    share = (part + prior * base) / (whole + prior): the mean of a Beta posterior whose prior weighs `prior` units.
+    share = (part + prior * base) / (whole + prior): the mean of a Beta posterior whose prior weighs `prior` units. Without a prior
+    a share of nothing is missing.
     """
     base = per.agg(**{f"{p}_base": per[p].sum().cast("float64") / per[whole].sum().cast("float64").nullif(0) for p in parts})
     table = per.cross_join(base)
     return table.select(
         "customer_id",
-        **{p: (table[p].cast("float64") + prior * table[f"{p}_base"]) / (table[whole].cast("float64") + prior) for p in parts},
+        **{
+            p: (table[p].cast("float64") + prior * table[f"{p}_base"]) / (table[whole].cast("float64") + prior).nullif(0)
+            for p in parts
+        },
     )

@@ -257,7 +257,14 @@ def _count_record_numbers(opened: SourceTable, notes: list) -> None:
     how, before, after = ("a name (blanks go)", " a", "a") if is_name else ("a number (1.0 is 1, blanks go)", "9.0", "9")
     notes.append((f"{source.record_id}: one spelling of {how}", int(changed), before, after))
     if found["one"]:
-        notes.append((f"{source.record_id}: warning, different spellings became one record", int(found["rows"]), "9.0, 9", "9"))
+        notes.append(
+            (
+                f"{source.record_id}: warning, different spellings became one record",
+                int(found["rows"]),
+                f"{before}, {after}",
+                after,
+            )
+        )
 
 
 def _shape(text: str) -> str:

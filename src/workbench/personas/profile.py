@@ -10,6 +10,11 @@ from workbench.core.stats import false_discovery, standardized_difference
 from workbench.personas.naming import SENSITIVE
 
 
+def as_told(features: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
+    """Features with shares as they were counted in place of shrunk ones: what a reader can count again; both indexed by customer."""
+    return features.assign(**{name: counted[name].reindex(features.index) for name in counted})
+
+
 def compare_segments(features: pd.DataFrame, labels: pd.Series, catalog: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Every segment against everybody else on every feature that may be told -> frame, one row per segment x feature.
 

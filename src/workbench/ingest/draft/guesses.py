@@ -100,7 +100,11 @@ def _fill(guess: SourceGuess, is_b2b: bool) -> None:
     answers = happened.find_answers(guess, at) if is_event and kind == "email" and not event_column else []
     consent = who.find_consent(guess)
     if is_event:
-        guess.plain["events"] = [happened.find_events(guess, kind, at, event_column, amount, key), *answers]
+        events = happened.find_events(guess, kind, at, event_column, amount, key)
+        about = {name: events[name] for name in ("campaign_id", "topic", "machine") if name in events}
+        if answers and not any(answer["type"] == "email_bounce" for answer in answers):
+            events["type"] = Guess("email_delivered", "every row is taken for one: nothing says that a mailing came back")
+        guess.plain["events"] = [events, *(answer | about for answer in answers)]
     profile = who.find_profile(guess, key, is_event)
     if profile:
         guess.plain["profile"] = profile

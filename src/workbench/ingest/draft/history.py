@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.core import engine
-from workbench.core.config import ClusteringSettings, Source
+from workbench.core.config import ClusteringSettings, Match, Source
 from workbench.ingest.draft.columns import NO, YES
 from workbench.ingest.draft.guess import EVENT_WORDS, Guess, SourceGuess, in_order, plain_of, value_of
 from workbench.ingest.draft.words import event_word
 from workbench.ingest.sources import open_source
 from workbench.ingest.standardize import consent_word
+from workbench.ingest.values import matches
 
 ORDERS_PER_WINDOW = 1.5  # customers who order more rarely need a longer window to show a habit
 CONSENT_WORD = re.compile(r"[^\W\d_][\w '/-]{0,19}|-+|\?")  # short words, no numbers, no addresses
@@ -114,6 +115,8 @@ def _days(con: Any, guess: SourceGuess, events: dict[str, Any], table: Any, fact
     """Count rows per day; of orders also customers and their days."""
     import ibis
 
+    if "where" in events:
+        table = table.filter(matches(table, Match(**plain_of(events["where"]))))
     pattern = value_of(events.get("at_format", "iso"))
     if isinstance(events["type"], dict):
         orders = [w for w, ours in events["type"]["values"].items() if value_of(ours) == "order"]
