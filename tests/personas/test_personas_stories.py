@@ -88,6 +88,16 @@ def test_names_that_differ_only_in_the_order_of_words_are_one_name():
     assert names.to_dict() == {0: "Large-order discount-seeking shoppers", 1: "Discount-seeking weekend shoppers"}
 
 
+def test_what_is_bought_alone_makes_a_name_and_words_run_out_before_numbers_begin():
+    rows = [(0, "category_wine_share", 2.0), (1, "category_wine_share", 2.0), (2, "category_wine_share", 2.0), (2, "aov", 1.0)]
+    compared = pd.DataFrame(rows, columns=["segment_id", "feature", "effect_size"])
+    compared = compared.assign(
+        ci_low=compared.effect_size - 0.1, ci_high=compared.effect_size + 0.1, coverage=1.0, value=0.5, base=0.2
+    )
+    named = name_segments(compared, catalog(), pd.Series({0: 30, 1: 20, 2: 10}))
+    assert named.to_dict() == {0: "Wine buyers", 1: "Wine buyers, variant 2", 2: "Large-order wine buyers"}
+
+
 @pytest.mark.parametrize(
     "share, base, name",
     [(0.04, 0.02, "Large-order shoppers"), (0.12, 0.11, "Large-order shoppers"), (0.12, 0.05, "Large-order wine buyers")],

@@ -227,9 +227,9 @@ def _candidates(traits: list[Trait], people: tuple[str, ...]) -> Iterator[str]:
             trio = (traits[i], traits[j], traits[k])
             if len({t.group for t in trio}) == 3 and sum(t.goods for t in trio) <= 1:
                 yield _name(list(trio), people)
-    lead = traits[0].word if traits else "Average"
-    yield f"{lead} {people[0]}"
-    yield from (f"{lead} {people[0]}, variant {number}" for number in itertools.count(2))
+    alone = [_name([trait], people) for trait in traits] or [f"Average {people[0]}"]
+    yield from alone
+    yield from (f"{alone[0]}, variant {number}" for number in itertools.count(2))
 
 
 def _name(traits: list[Trait], people: tuple[str, ...]) -> str:
@@ -237,4 +237,5 @@ def _name(traits: list[Trait], people: tuple[str, ...]) -> str:
     what = [t.word for t in traits if t.goods]
     words = [how[0], *(w.lower() for w in how[1:])] if how else []
     tail = f"{' and '.join(what)} {people[1]}" if what else people[0]
-    return " ".join([*words, tail]).strip()
+    name = " ".join([*words, tail]).strip()
+    return name[0].upper() + name[1:]
