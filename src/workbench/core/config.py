@@ -503,8 +503,10 @@ def read_settings(model: type[Strict], values: Mapping[str, Any], place: str) ->
 
 def read_yaml_model(model: type[Strict], path: str | Path) -> Any:
     """A YAML file of any declared model (playbook, targets) -> the checked model; an empty path is an empty file."""
-    found = workspace.find(path) if path else Path("(no file)")
-    plain, where = read_yaml(found) if path else ({}, {})
+    if not path:
+        return read_settings(model, {}, "no file is named")
+    found = workspace.find(path)
+    plain, where = read_yaml(found)
     return _validated(model, plain, lambda keys: _place(found, keys, where, {}))
 
 

@@ -229,8 +229,9 @@ def as_counted(known: Known, plan: Plan, features: pd.DataFrame) -> pd.DataFrame
     it has. To learn from, the features are better: one purchase is no passion.
     """
     plain = replace(plan, settings=plan.settings.model_copy(update={"prior_orders": 0.0}))
-    counted = build_features(known, plain, plan.window).set_index("customer_id").reindex(features.customer_id)
-    drawn = [name for name in counted if not counted[name].equals(features.set_index("customer_id")[name])]
+    shrunk = features.set_index("customer_id")
+    counted = build_features(known, plain, plan.window).set_index("customer_id").reindex(shrunk.index)
+    drawn = [name for name in counted if not counted[name].equals(shrunk[name])]
     return counted[drawn].where(np.isfinite(counted[drawn])).reset_index()
 
 

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from workbench.core import engine
-from workbench.core.config import Config, Events, TypeColumn
+from workbench.core.config import Config, Events, Match, TypeColumn
 from workbench.ingest import values
 from workbench.ingest.quarantine import count_rows
 from workbench.ingest.settle import LOG, Settled
@@ -78,10 +78,9 @@ def _repeats(events: ir.Table) -> pd.DataFrame:
 def _is_used(opened: SourceTable, declared: Events) -> ir.BooleanValue:
     table = opened.table
     used = ibis.literal(True)
-    if declared.where:
-        used &= values.matches(table, declared.where)
-    if isinstance(declared.type, TypeColumn):
-        used &= table[declared.type.column].cast("string").strip().isin(list(declared.type.values)).fill_null(False)
+    for picks in (declared.where, declared.type):
+        if isinstance(picks, Match | TypeColumn):
+            used &= values.matches(engine.trimmed(table[picks.column]), picks.values)
     return used
 
 

@@ -185,7 +185,7 @@ def _computed(opened: SourceTable, declared: Events, config: Config, zone: str) 
     if not zone and values.is_naive(table[declared.at], declared.at_format):
         raise values.naive_times(opened.name, declared.at, f"all {opened.rows:,} rows")
     if declared.where:
-        table = table.filter(values.matches(table, declared.where))
+        table = table.filter(values.matches(table[declared.where.column], declared.where.values))
     times = {AT: declared.at, **({ENDS: declared.ends_at} if declared.ends_at else {})}
     made = {n: engine.parse_moment(table[c], declared.at_format, zone, declared.since) for n, c in times.items()}
     for name, column in _number_columns(declared):
@@ -350,7 +350,7 @@ def _channel(table: ir.Table, declared: Events, kind: str) -> ir.StringValue:
 
 
 def _flag(table: ir.Table, match: Match | None) -> ir.BooleanValue:
-    return values.matches(table, match) if match else ibis.literal(False)
+    return values.matches(table[match.column], match.values) if match else ibis.literal(False)
 
 
 def _text(table: ir.Table, column: str | None) -> ir.StringValue:

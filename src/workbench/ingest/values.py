@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ import ibis.expr.datatypes as types
 import ibis.expr.types as ir
 
 from workbench.core import engine
-from workbench.core.config import Company, Config, Events, Match
+from workbench.core.config import Company, Config, Events
 from workbench.core.errors import InputError, ParameterError, did_you_mean
 from workbench.ingest.sources import SourceTable
 
@@ -44,14 +44,9 @@ def filled(column: ir.Column) -> ir.BooleanValue:
     return engine.trimmed(column) != "" if column.type().is_string() else column.notnull()
 
 
-def matches(table: ir.Table, match: Match) -> ir.BooleanValue:
-    """Whether a row is one of those that a declaration names."""
-    column = table[match.column]
-    return (
-        column.cast("string").strip().isin(list(match.values)).fill_null(False)
-        if match.values
-        else filled(column).fill_null(False)
-    )
+def matches(column: ir.Column, words: Collection[str]) -> ir.BooleanValue:
+    """Whether a cell, `trimmed`, is one of the words that a declaration names; without words: whether it is filled."""
+    return (column.cast("string").isin(list(words)) if words else filled(column)).fill_null(False)
 
 
 def zone_of(declared: str, config: Config) -> str:

@@ -182,8 +182,8 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _macro_candidates(traits: list[Trait], people: str) -> Iterator[str]:
-    words = list(dict.fromkeys(t.word for t in traits)) or ["Average"]
-    yield from (f"{word[0].upper()}{word[1:]} {people}" for word in words)
+    words = [_capital(word) for word in dict.fromkeys(t.word for t in traits)] or ["Average"]
+    yield from (f"{word} {people}" for word in words)
     yield from (f"{words[0]} {people}, variant {number}" for number in itertools.count(2))
 
 
@@ -237,5 +237,8 @@ def _name(traits: list[Trait], people: tuple[str, ...]) -> str:
     what = [t.word for t in traits if t.goods]
     words = [how[0], *(w.lower() for w in how[1:])] if how else []
     tail = f"{' and '.join(what)} {people[1]}" if what else people[0]
-    name = " ".join([*words, tail]).strip()
-    return name[0].upper() + name[1:]
+    return _capital(" ".join([*words, tail]).strip())
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

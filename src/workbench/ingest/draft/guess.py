@@ -89,6 +89,7 @@ def in_order(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def looks(column: Column) -> str:
+    """What the values of a column look like, in a word or two."""
     if not column.distinct:
         return "empty"
     if column.time and not column.time.is_weak:
@@ -102,8 +103,10 @@ def looks(column: Column) -> str:
 
 
 def percent(share: float) -> str:
+    """0.6 -> "60 %"."""
     return f"{share * 100:.0f} %"
 
 
 def clean(text: str) -> str:
+    """A text on one line, one blank between words."""
     return " ".join(text.split())

@@ -140,11 +140,8 @@ def find_events(
     """The one declaration of what happened in a source."""
     events: dict[str, Any] = {
         "type": _type(guess, kind, at, event_column),
-        "at": Guess(at.name, f"{percent(at.time.share)} of values are times", at.time.is_weak),
+        **_at(guess, at, f"{percent(at.time.share)} of values are times", at.time.is_weak),
     }
-    pattern = time_format(at, guess)
-    if pattern.value != "iso" or pattern.is_open:
-        events["at_format"] = pattern
 
     def take(setting: str, column: Column | None, reason: str, is_open: bool = False) -> Column | None:
         if column and guess.claim(column):
@@ -208,17 +205,20 @@ def find_answers(guess: SourceGuess, sent: Column) -> list[dict[str, Any]]:
         flag = next((c for c in named if c.is_mostly("yes or no", 0.99)), None)
         if guess.claim(at):
             where = {"column": Guess(at.name, "an empty cell says that it did not happen")}
-            found.append({"type": kind, "at": Guess(at.name, "times, by its name"), "where": where})
+            found.append({"type": kind, **_at(guess, at, "times, by its name"), "where": where})
         elif guess.claim(flag):
             truth = sorted(v for v in flag.counts if v.lower() in look.YES)
             where = {"column": Guess(flag.name, "yes or no, by its name"), "values": truth}
-            found.append(
-                {"type": kind, "at": Guess(sent.name, "nothing says when: taken for the time of sending"), "where": where}
-            )
-        pattern = time_format(at or sent, guess)
-        if (at or flag) and (pattern.value != "iso" or pattern.is_open):
-            found[-1]["at_format"] = pattern
+            then = _at(guess, sent, "nothing says when: taken for the time of sending")
+            found.append({"type": kind, **then, "where": where})
     return found
+
+
+def _at(guess: SourceGuess, column: Column, reason: str, is_open: bool = False) -> dict[str, Guess]:
+    """The settings of an event's time: `at`, and `at_format` where it has to be said."""
+    pattern = time_format(column, guess)
+    told = {"at_format": pattern} if pattern.value != "iso" or pattern.is_open else {}
+    return {"at": Guess(column.name, reason, is_open), **told}
 
 
 def _purchase(

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.core import engine
-from workbench.core.config import ClusteringSettings, Match, Source
+from workbench.core.config import ClusteringSettings, Source
 from workbench.ingest.draft.columns import NO, YES
-from workbench.ingest.draft.guess import EVENT_WORDS, Guess, SourceGuess, in_order, plain_of, value_of
+from workbench.ingest.draft.guess import EVENT_WORDS, Guess, SourceGuess, clean, in_order, plain_of, value_of
 from workbench.ingest.draft.words import event_word
 from workbench.ingest.sources import open_source
 from workbench.ingest.standardize import consent_word
@@ -50,14 +50,10 @@ def look_through(con: Any, guess: SourceGuess) -> Facts:
         counted = engine.fetch_row(opened.table.agg(rows=code.count(), distinct=code.nunique()))
         if counted["distinct"] < counted["rows"]:
             guess.plain["duplicates"] = Guess(
-                "keep_latest", f"{counted['rows'] - counted['distinct']:,} rows repeat a {_clean(key)}"
+                "keep_latest", f"{counted['rows'] - counted['distinct']:,} rows repeat a {clean(key)[:60]}"
             )
     guess.plain = in_order(guess.plain)
     return facts
-
-
-def _clean(text: str) -> str:
-    return " ".join(text.split())[:60]
 
 
 def _decide_formats(guess: SourceGuess, table: Any) -> None:
@@ -116,7 +112,8 @@ def _days(con: Any, guess: SourceGuess, events: dict[str, Any], table: Any, fact
     import ibis
 
     if "where" in events:
-        table = table.filter(matches(table, Match(**plain_of(events["where"]))))
+        where = plain_of(events["where"])
+        table = table.filter(matches(engine.trimmed(table[where["column"]]), where.get("values", ())))
     pattern = value_of(events.get("at_format", "iso"))
     if isinstance(events["type"], dict):
         orders = [w for w, ours in events["type"]["values"].items() if value_of(ours) == "order"]
