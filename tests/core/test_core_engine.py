@@ -17,12 +17,12 @@ UTC = dt.UTC
 
 def moments(con, values, pattern="iso", zone="America/New_York"):
     table = engine.as_table(con, pa.table({"x": values}), "moments")
-    return table.select(y=engine.parse_moment(engine.trimmed(table.x), pattern, zone)).to_pyarrow()["y"].to_pylist()
+    return table.select(y=engine.parse_moment(table.x, pattern, zone)).to_pyarrow()["y"].to_pylist()
 
 
 def numbers(con, values, decimal="."):
     table = engine.as_table(con, pa.table({"x": values}), "numbers")
-    return table.select(y=engine.parse_number(engine.trimmed(table.x), decimal)).to_pyarrow()["y"].to_pylist()
+    return table.select(y=engine.parse_number(table.x, decimal)).to_pyarrow()["y"].to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def test_an_address_as_record_number_is_one_record_in_any_spelling(con, home):
     found = link_records(records, identifiers, config.identity, AS_OF, {"mail": 50}, KEY)
     check_frame("identities", found.identities)
     assert len(found.identities) == 2
-    events = happenings.tie_to_customers(con, happenings.all_events(sources, config), records, found.identities)
+    events = happenings.tie_to_customers(con, happenings.all_events(con, sources, config), records, found.identities)
     owners = events.select("customer_id").to_pyarrow().to_pandas().customer_id
     assert sorted(owners.value_counts()) == [1, 2]
     assert not found.identities.astype(str).apply(lambda c: c.str.contains("@")).any().any()

@@ -155,7 +155,7 @@ def orders(con, home, text, **settings) -> tuple:
         {"company": {"timezone": "UTC"}, "as_of": "2017-10-01", "sources": {"pos": source}, "ingest": {"store": ""}}
     )
     sources = read_sources(con, config)
-    events = engine.materialize(con, happenings.all_events(sources, config), "all_events_of_a_test")
+    events = happenings.all_events(con, sources, config)
     return sources, events, set_aside(sources, events)
 
 
@@ -227,7 +227,7 @@ def test_costs_are_joined_once_per_item(con, home):
     }
     config = Config.model_validate({"company": {"timezone": "UTC"}, "as_of": "2017-10-01", "sources": plain})
     sources = read_sources(con, config)
-    events = engine.materialize(con, happenings.all_events(sources, config), "all_events_of_a_test")
+    events = happenings.all_events(con, sources, config)
     rows = happenings.add_costs(con, events, sources).to_pyarrow().to_pylist()
     assert {row["item"]: row["cost"] for row in rows} == {"milk": Decimal("6"), "bread": Decimal("1"), "salt": None}
     assert len(rows) == 3

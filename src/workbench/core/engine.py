@@ -7,6 +7,7 @@ Only table expressions cross this door. Sums of money are decimals on the engine
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import operator
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 MONEY = dt.Decimal(18, 4)
 MOMENT = dt.Timestamp("UTC")
-ROW, FILE = "_workbench_row", "_workbench_file"  # number of the record in its file, from 1; the file's name
+OURS = "_workbench_"  # how our own columns begin beside those of a source
+ROW, FILE = f"{OURS}row", f"{OURS}file"  # number of the record in its file, from 1; the file's name
+LINES = f"{OURS}lines"  # the view of a file that is being read
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 QUOTE_LEFT_OPEN = "QUOTE LEFT OPEN"
 
@@ -161,16 +164,20 @@ _ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:$|[T ]+(?:[01]?\d|2[0-3])\b)"  # the eng
 _DAY = 86_400_000  # milliseconds
 
 
-def trimmed(column: ir.Column) -> ir.Column:
-    """Text without blanks around it; a look at both ends is a quarter of the work, and mostly enough. Else the column itself."""
+def trimmed(column: ir.Column, empty: str | None = "") -> ir.Column:
+    """Text without blanks around it, nothing else being `empty`; a look at both ends is a quarter of the work, and mostly enough.
+
+    A column of another type comes back as it is.
+    """
     if not column.type().is_string():
         return column
     blank = functools.reduce(operator.or_, (column.endswith(end) for end in " \t\n\r\v\f"), column < "!")
-    return ibis.cases((blank, column.strip()), else_=column)
+    bare = column.strip() if empty is not None else column.strip().nullif("")
+    return ibis.cases((blank, bare), else_=column)
 
 
 def parse_moment(column: ir.Column, pattern: str, zone: str, since: date | None = None) -> ir.TimestampValue:
-    """A column as the system wrote it, but `trimmed` -> UTC moments, missing where it is not a time.
+    """A column as the system wrote it -> UTC moments, missing where it is not a time.
 
     pattern: iso (naive times are the zone's; Z and offsets are honoured), epoch_s, epoch_ms, epoch_us, excel_serial (days of the
     1900 system), hours or days since the day `since`, or a strptime pattern. zone: IANA name; empty: naive times are no times.
@@ -184,18 +191,19 @@ def parse_moment(column: ir.Column, pattern: str, zone: str, since: date | None 
         return _in_zone(_counted_clock(column, pattern, since), zone)
     if not column.type().is_string():
         return column.cast(MOMENT) if getattr(column.type(), "timezone", None) else _in_zone(column.cast("timestamp"), zone)
-    text = column
+    text = trimmed(column)
     if pattern != "iso":
         clock = _try_strptime(text, pattern)
         return clock.cast(MOMENT) if "%z" in pattern else _in_zone(clock, zone)
-    # The most frequent form, and quick: 2017-01-31 09:30:00 without a zone.
-    plain = text.like("____-__-__ __:__:__") & (text.substr(11, 2) < "24") & ~text.contains("+")
+    # The most frequent forms, and quick: 2017-01-31 and 2017-01-31 09:30:00 without a zone.
+    with_clock = column.like("____-__-__ __:__:__") & (column.substr(11, 2) < "24") & ~column.contains("+")
+    plain = (column >= "0") & (column < ":") & (column.like("____-__-__") | with_clock)
     # A letter or sign after the hour is a zone: honoured if it can be read, else the value is no time.
     absolute, upper = text.re_search(r":.*[A-Za-z+-]"), text.upper()
     with_seconds = upper.re_replace(r"^(\S+[T ]\d\d:\d\d)( ?[A-Z+-])", r"\1:00\2").try_cast(MOMENT)
     clock = _in_zone(text.try_cast("timestamp"), zone)
     return ibis.cases(
-        (plain, clock),
+        (plain, _in_zone(column.try_cast("timestamp"), zone)),
         (~text.re_search(_ISO), None),
         (absolute, ibis.coalesce(upper.try_cast(MOMENT), with_seconds)),
         else_=clock,
@@ -227,7 +235,7 @@ _BLANK = "\u00a0\u202f\u2009"  # blanks that are no spaces
 
 
 def plain_number(column: ir.Column, decimal: str) -> ir.DecimalValue:
-    """Digits with at most a decimal mark, by far the most frequent and quick -> exact decimals, missing where it is anything else."""
+    """Digits with at most a decimal mark (blanks around them or not), by far the most frequent and quick -> exact decimals, else missing."""
     if not column.type().is_string():
         return column.try_cast(MONEY)
     if decimal == ",":
@@ -236,7 +244,7 @@ def plain_number(column: ir.Column, decimal: str) -> ir.DecimalValue:
 
 
 def parse_number(column: ir.Column, decimal: str, plain: ir.DecimalValue | None = None) -> ir.DecimalValue:
-    """A column as the system wrote it, but `trimmed` -> exact decimals, missing where it is not a number; thousands marks are dropped.
+    """A column as the system wrote it -> exact decimals, missing where it is not a number; thousands marks are dropped.
 
     Thousands marks: the other one of point and comma, an apostrophe, or a blank, between groups of three digits.
     plain: what `plain_number` found, where it is known already.
@@ -244,7 +252,7 @@ def parse_number(column: ir.Column, decimal: str, plain: ir.DecimalValue | None 
     plain = plain_number(column, decimal) if plain is None else plain
     if not column.type().is_string():
         return plain
-    text = column
+    text = trimmed(column)
     grouped = text.re_search(rf"^[+-]?(?:{_grouped(decimal)})$")
     digits = ibis.cases((grouped, _without_marks(text, decimal)), else_=text).replace(decimal, ".").try_cast(MONEY)
     return ibis.coalesce(plain, digits)
@@ -255,7 +263,7 @@ def parse_money(column: ir.Column, decimal: str, plain: ir.DecimalValue | None =
     plain = plain_number(column, decimal) if plain is None else plain
     if not column.type().is_string():
         return plain
-    text, mark, sign = column, _MARK, f"[-+{_MINUS}]"
+    text, mark, sign = trimmed(column), _MARK, f"[-+{_MINUS}]"
     blank = rf"[\s{_BLANK}]*"
     number = rf"(?:\d+(?:[{decimal}]\d*)?|[{decimal}]\d+|{_grouped(decimal)})"
     forms = (
@@ -277,8 +285,8 @@ def currency_mark(column: ir.StringColumn) -> ir.StringValue:
 
 
 def parse_code(column: ir.Column) -> ir.StringValue:
-    """A record number or code, `trimmed` -> its one spelling: 1.0 is 1, leading zeros and every digit stay; missing when empty."""
-    text = column.cast("string")
+    """A record number or code -> its one spelling: 1.0 is 1, blanks go, leading zeros and every digit stay; missing when empty."""
+    text = trimmed(column).cast("string")
     whole = text.endswith(".0") & text.re_search(r"^\d+\.0$")
     return ibis.cases((whole, text.substr(0, text.length() - 2)), else_=text).nullif("")
 
@@ -325,18 +333,50 @@ def with_constants(table: ir.Table, fixed: Mapping[str, ir.Scalar], columns: Seq
     return table.select(**{name: fixed[name] if name in fixed else table[name] for name in columns})
 
 
-def in_order(table: ir.Table, first: Sequence[str]) -> ir.Table:
-    """Rows sorted by the columns `first`, those alike in them by a 64-bit hash of the whole row: one order whatever the order before.
+def in_order(table: ir.Table, first: Sequence[str], words: Mapping[str, Sequence[str]]) -> ir.Table:
+    """Rows sorted by the columns `first`, those alike in them by a 64-bit hash of all others: one order whatever the order before.
 
     Of the embedded engine alone. By a short key of fixed width ten million rows sort in three quarters of the time that all columns take.
+    words: as of `few_words`; as enumerations they are sorted and written at a fraction of what texts cost.
     """
     con = table.get_backend()
-    key = ", ".join([*map(_name, first), f"hash({', '.join(map(_name, table.columns))})"])
-    return con.sql(f"SELECT * FROM ({con.compile(table)}) ORDER BY {key}", schema=table.schema())
+    rest = ", ".join(_name(column) for column in table.columns if column not in first)
+    key = ", ".join([*map(_name, first), f"hash({rest})"])
+    rows = _as_words(con.compile(table), words)
+    return con.sql(f"SELECT * FROM ({rows}) ORDER BY {key}", schema=table.schema())
+
+
+def few_words(table: ir.Table, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Those text columns that hold few different words -> {column: its words, sorted}."""
+    if not columns:
+        return {}
+    found = fetch_row(table.agg(**{column: table[column].collect(distinct=True) for column in columns}))
+    return {column: sorted(words) for column, words in found.items() if words and len(words) <= FEW_WORDS}
+
+
+def _as_words(query: str, words: Mapping[str, Sequence[str]]) -> str:
+    """A query with text columns as enumerations of their words; in Parquet, and to every reader of it, they are texts again."""
+    casts = [f"CAST({_name(c)} AS ENUM({', '.join(map(_quoted, of))})) AS {_name(c)}" for c, of in words.items()]
+    return f"SELECT * REPLACE ({', '.join(casts)}) FROM ({query})" if casts else query
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """While it lasts, an expression's steps are compiled as queries within queries, never merged into one with everything repeated."""
+    before, ibis.options.sql.fuse_selects = ibis.options.sql.fuse_selects, False
+    try:
+        yield
+    finally:
+        ibis.options.sql.fuse_selects = before
 
 
 def stage(table: ir.Table) -> ir.Table:
-    """The same expression with its columns computed once, however often later steps use them."""
+    """The same expression with its columns computed once, however often later steps use them.
+
+    Between `apart` and its end nothing has to be done for it.
+    """
+    if not ibis.options.sql.fuse_selects:
+        return table
     con, fixed = table.get_backend(), constants(table)
     varying = _varying(table, fixed)
     return with_constants(con.sql(con.compile(varying), schema=varying.schema()), fixed, table.columns)
@@ -396,6 +436,9 @@ def read_parquet(con: ibis.BaseBackend, path: Path) -> ir.Table:
 
 def write_parquet(con: ibis.BaseBackend, table: ir.Table, path: Path, mode: int = 0o644) -> None:
     """An expression of the embedded engine -> one Parquet file, rows in the expression's order, whole or not at all."""
+    fixed = {name: value.op() for name, value in constants(table).items() if value.type().is_string()}
+    words = {name: [value.value] for name, value in fixed.items() if isinstance(value, ops.Literal) and value.value is not None}
+    table = con.sql(_as_words(con.compile(table), words), schema=table.schema()) if words else table
     atomic_write(path, lambda p: con.to_parquet(table, str(p), string_dictionary_page_size_limit=LARGEST_DICTIONARY), mode)
 
 
@@ -437,6 +480,19 @@ LONGEST_LINE = 4_000_000  # bytes; the same of a line of JSON
 _numbers = itertools.count()
 
 
+def lines(con: ibis.BaseBackend, width: int) -> ir.Table:
+    """The text columns c0, c1, … of a file that is yet to be read: what a query for `copy_delimited` is made from."""
+    con.raw_sql(
+        f"CREATE OR REPLACE TEMP VIEW {LINES} AS SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS c{n}' for n in range(width))}"
+    )
+    return con.table(LINES)
+
+
+def query_of(table: ir.Table) -> str:
+    """An expression over `lines` -> the query that makes its columns, as c0, c1, …, of a file's rows."""
+    return table.get_backend().compile(table.rename({f"c{n}": column for n, column in enumerate(table.columns)}))
+
+
 def copy_delimited(
     con: ibis.BaseBackend,
     path: Path,
@@ -446,26 +502,26 @@ def copy_delimited(
     delimiter: str,
     skip: int,
     crlf: bool = False,
+    query: str = f"FROM {LINES}",
 ) -> tuple[int, list[tuple[int, int, str]]]:
-    """Columns `picks` of a UTF-8 text file of `width` columns -> Parquet with text columns c0, c1, …
+    """Columns `picks` of a UTF-8 text file of `width` columns, as text c0, c1, … or what `query` makes of them -> Parquet.
 
     `skip` records are passed over (the header among them). -> (rows, unreadable ones as (line, byte, reason)), where line counts
-    records and byte is where the record begins.
+    records and byte is where the record begins. query: as of `query_of`; row for row, else rows could not be numbered.
     """
     cells = [f"replace(f{i}, chr(13) || chr(10), chr(10))" if crlf else f"f{i}" for i in picks]
     chosen = ", ".join(f"{cell} AS c{n}" for n, cell in enumerate(cells))
     blank = " WHERE f0 IS NOT NULL" if width == 1 else ""  # elsewhere the engine itself leaves blank lines out
-    reader = (
-        "read_csv(?, header=false, all_varchar=true, delim=?, quote='\"', escape='\"', skip=?, nullstr='', auto_detect=false, columns=?, compression='none', "
-        f"strict_mode=true, ignore_errors=true, store_rejects=true, rejects_table=?, rejects_scan=?, max_line_size={LONGEST_ROW})"
-    )
     rejects = f"rejects_{next(_numbers)}"
-    names = {f"f{i}": "VARCHAR" for i in range(width)}
-    values = [str(path), delimiter, skip, names, rejects, f"{rejects}_scan"]
+    columns = "{" + ", ".join(f"f{i}: 'VARCHAR'" for i in range(width)) + "}"
+    reader = (
+        f"read_csv([{_quoted(path)}], header=false, all_varchar=true, delim={_quoted(delimiter)}, quote='\"', escape='\"', skip={skip}, nullstr='', "
+        f"auto_detect=false, columns={columns}, compression='none', strict_mode=true, ignore_errors=true, store_rejects=true, "
+        f"rejects_table='{rejects}', rejects_scan='{rejects}_scan', max_line_size={LONGEST_ROW})"
+    )
     try:
-        rows = con.con.execute(f"COPY (SELECT {chosen} FROM {reader}{blank}) TO {_quoted(target)} {_PARQUET}", values).fetchone()[
-            0
-        ]
+        con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {LINES} AS SELECT {chosen} FROM {reader}{blank}")
+        rows = con.con.execute(f"COPY ({query}) TO {_quoted(target)} {_PARQUET}").fetchone()[0]
         # An unclosed quote that reaches past its own line has swallowed the lines after it.
         reason = f"CASE WHEN error_type = 'UNQUOTED VALUE' AND contains(csv_line, chr(10)) THEN '{QUOTE_LEFT_OPEN}' ELSE CAST(error_type AS VARCHAR) END"
         faults = con.con.execute(
@@ -475,6 +531,12 @@ def copy_delimited(
         for table in (rejects, f"{rejects}_scan"):
             con.raw_sql(f'DROP TABLE IF EXISTS "{table}"')
     return rows, faults
+
+
+def copy_nothing(con: ibis.BaseBackend, width: int, target: Path, query: str = f"FROM {LINES}") -> None:
+    """What `copy_delimited` writes for a file without rows."""
+    lines(con, width)
+    con.raw_sql(f"COPY (FROM ({query}) LIMIT 0) TO {_quoted(target)} {_PARQUET}")
 
 
 def copy_json_lines(con: ibis.BaseBackend, path: Path, target: Path, fields: Sequence[str]) -> tuple[int, list[int], int]:
@@ -597,8 +659,9 @@ def read_parquet_files(con: ibis.BaseBackend, name: str, files: Sequence[tuple[P
 
 
 LARGEST_DICTIONARY = 100_000  # bytes; looking for repeats among texts that hardly repeat takes longer than writing them
+FEW_WORDS = 1_000  # a column with more different texts is no column of words
 DIFFERENT = 1_000  # values; past so many in a column, no repeats are looked for in files that only this machine reads
-_PARQUET = f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT {DIFFERENT})"
+_PARQUET = f"(FORMAT parquet, COMPRESSION lz4_raw, DICTIONARY_SIZE_LIMIT {DIFFERENT})"
 
 
 def _quoted(text: Path | str) -> str:

@@ -69,7 +69,7 @@ def check_configuration(path: str, tell: Callable[[str], object] = lambda text: 
     con = engine.connect(company.engine if company else Engine())
     for name, source in sources.items():
         try:
-            opened = open_source(con, name, source, config.ingest.store if config else "")
+            opened = open_source(con, name, source, config.ingest.store if config else "", config)
             told.append("\n  ".join([f"{name}: {opened.rows:,} rows", *opened.notes]))
             tell(told[-1])
         except (InputError, ParameterError) as fault:
@@ -83,16 +83,16 @@ def check_configuration(path: str, tell: Callable[[str], object] = lambda text: 
                 told[-1] = "\n  ".join([told[-1], *notes])
             happened += [events] if events is not None else []
     if config and not problems:
-        problems += _as_of(config, happened)
+        problems += _as_of(con, config, happened)
     problems.sort(key=lambda p: CLASSES.index(p.kind))
     return Checked(config, problems, told)
 
 
-def _as_of(config: Config, happened: list[Any]) -> list[Problem]:
+def _as_of(con: Any, config: Config, happened: list[Any]) -> list[Problem]:
     """Whether anything happened at all, and before as_of, asked of all sources together."""
     try:
         if not any(source.events for source in config.sources.values()):
-            all_events({}, config)
+            all_events(con, {}, config)
         if happened:
             # The faults of rows were told source by source: only the rows without any are asked here.
             sound = [events.filter(events.fault.isnull()) for events in happened]
@@ -128,7 +128,7 @@ def unusable_values(con: Any, opened: SourceTable, config: Config) -> tuple[list
         settled = settle_records(alone, config)
         aside = pd.concat([settled.aside, unreadable_lines(alone)])
         if opened.source.events:
-            events = engine.materialize(con, all_events(settled.sources, config), f"checked_{opened.name}", on_disk=True)
+            events = all_events(con, settled.sources, config)
             check_events(settled.sources, events, config)
             aside = set_aside(alone, events, settled.aside)
         check_rejects(alone, aside, config.ingest.max_reject_share)

@@ -13,9 +13,10 @@ import pandas as pd
 from workbench.core import engine
 from workbench.core.config import Config, Events, Match, TypeColumn
 from workbench.ingest import values
+from workbench.ingest.convert import picks_rows
 from workbench.ingest.quarantine import count_rows
 from workbench.ingest.settle import LOG, Settled
-from workbench.ingest.sources import SourceTable, picks_rows
+from workbench.ingest.sources import SourceTable
 
 HUGE = 1_000_000_000  # an amount above it is told
 WORDS = 10  # event words listed per source

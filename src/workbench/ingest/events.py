@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,51 +13,51 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.core import engine
-from workbench.core.config import ChannelColumn, Config, Events, Match, TypeColumn
+from workbench.core.config import Config
 from workbench.core.errors import InputError
 from workbench.ingest import values
+from workbench.ingest.convert import FACTS, RAW_ID, column_of, moment_of, picks_rows, table_with_events
 from workbench.ingest.sources import SourceTable
 from workbench.ingest.stops import check_as_of, check_events
 
-TEXTS = ("order_id", "item", "category", "subcategory", "campaign_id", "topic", "text")
-NUMBERS = ("quantity", "amount", "discount", "cost", "score")
-MONEY = ("amount", "discount", "cost")
 ORDER = (
     "customer_id", "occurred_at", "source", "channel", "event_type", "order_id", "item", "category", "subcategory", "quantity",
     "amount", "discount", "cost", "campaign_id", "topic", "score", "own_brand", "machine", "duration_hours",
 )  # fmt: skip
-AT, ENDS, KIND, RAW_ID = "_workbench_at", "_workbench_ends", "_workbench_kind", "_workbench_raw_id"
-Faults = list[tuple[ir.BooleanValue, str, str]]  # where it is so, the column, the reason
+WORDS = ("source", "channel", "event_type")
 
 
 def read_events(con: Any, sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
-    """Every source's events, converted once and kept on the engine; raises InputError for what no row may decide.
+    """Every source's events, kept on the engine; raises InputError for what no row may decide.
 
     That is: times without a zone, currencies without a rate, two decimal marks in one column, nothing before as_of.
     """
-    events = _together(
-        [engine.materialize(con, part, f"events_{n}", on_disk=True) for n, part in enumerate(_declared(sources, config))]
-    )
+    events = all_events(con, sources, config)
     check_events(sources, events, config)
     check_as_of(events, config)
     return events
 
 
-def all_events(sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
-    """Every source's events under one another."""
-    return _together(_declared(sources, config))
-
-
-def _declared(sources: Mapping[str, SourceTable], config: Config) -> list[ir.Table]:
-    """Every declaration of events of every source, one by one: what is the same in all rows of one need not be kept."""
-    parts = [part for opened in sources.values() for part in declared_events(opened, config)]
+def all_events(con: Any, sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
+    """Every source's events under one another, each converted once; raises InputError where no source has any."""
+    parts = [part for opened in sources.values() for part in _kept_events(con, opened, config)]
     if not parts:
         raise InputError(
             "no source declares events.",
             "Without what customers did there is nothing to describe.",
             "say in the configuration what a source's rows are:\n  sources: {NAME: {events: [{type: order, at: COLUMN, amount: COLUMN}]}}",
         )
-    return parts
+    return _together(parts)
+
+
+def _kept_events(con: Any, opened: SourceTable, config: Config) -> list[ir.Table]:
+    """The events of a source's declarations, in files: those that were converted when they were read are in some."""
+    return [
+        part
+        if opened.has_events and not declared.event_id
+        else engine.materialize(con, part, f"events_{opened.name}_{place}", on_disk=True)
+        for place, (declared, part) in enumerate(zip(opened.source.events, declared_events(opened, config), strict=True))
+    ]
 
 
 def _together(parts: list[ir.Table]) -> ir.Table:
@@ -68,9 +70,30 @@ def declared_events(opened: SourceTable, config: Config) -> list[ir.Table]:
     fault and reason: the first column whose value could not be used, and why; such rows go to quarantine. A repeat of an event has
     a reason and no fault. source_row, source_file (only with a reason or a text): where the row stands.
     """
-    for place, events in enumerate(opened.source.events):
-        values.check_pattern(f"sources.{opened.name}.events.{place}.at_format", events.at_format)
-    return [_canonical(opened, events, config) for events in opened.source.events]
+    table = table_with_events(opened, config)
+    return [_of_declaration(opened, table, place, config) for place in range(len(opened.source.events))]
+
+
+def _of_declaration(opened: SourceTable, table: ir.Table, place: int, config: Config) -> ir.Table:
+    declared = opened.source.events[place]
+    if not values.zone_of(declared.zone, config) and values.is_naive(table[declared.at], declared.at_format):
+        raise values.naive_times(opened.name, declared.at, f"all {opened.rows:,} rows")
+    row = table.filter(table[column_of(place, "event_type")].notnull()) if picks_rows(declared) else table
+    row = row.select(
+        source=ibis.literal(opened.name), raw_id=row[RAW_ID], source_row=row[engine.ROW].cast("int64"), source_file=row[engine.FILE],
+        occurred_at=row[moment_of(opened.source, place)], **{fact: row[column_of(place, fact)] for fact in FACTS},
+    )  # fmt: skip
+    # Told here, since a row that lay ahead last month need not do so today.
+    # Not isin, which the engine turns into a join for every list.
+    is_worse = functools.reduce(operator.or_, (row.reason == reason for reason in values.BEFORE_AFTER)).fill_null(False)
+    ahead = values.is_after(row.occurred_at, values.latest_moment(config)) & ~is_worse
+    row = row.mutate(
+        fault=ibis.cases((ahead, ibis.literal(declared.at)), else_=row.fault),
+        reason=ibis.cases((ahead, ibis.literal(values.AFTER)), else_=row.reason),
+    )
+    row = _without_repeats(row) if declared.event_id else row
+    told = row.reason.notnull() | row.text.notnull()
+    return row.mutate(source_file=ibis.cases((told, row.source_file))).drop("event_id")
 
 
 def tie_to_customers(con: Any, events: ir.Table, records: pd.DataFrame, identities: pd.DataFrame) -> ir.Table:
@@ -80,8 +103,9 @@ def tie_to_customers(con: Any, events: ir.Table, records: pd.DataFrame, identiti
     """
     sound = events.filter(events.reason.isnull())
     fixed = {c: value for c, value in engine.constants(sound).items() if c in ORDER}
+    words = engine.few_words(sound, [c for c in WORDS if c not in fixed])
     tied = _with_owners(con, sound, records, identities).select("place", *[c for c in ORDER if c not in fixed])
-    return engine.with_constants(engine.in_order(tied, ["place", "occurred_at"]), fixed, ORDER)
+    return engine.with_constants(engine.in_order(tied, ["place", "occurred_at"], words), fixed, ORDER)
 
 
 def texts_of_customers(con: Any, events: ir.Table, records: pd.DataFrame, identities: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +121,7 @@ def texts_of_customers(con: Any, events: ir.Table, records: pd.DataFrame, identi
 def _with_owners(con: Any, events: ir.Table, records: pd.DataFrame, identities: pd.DataFrame) -> ir.Table:
     """Events with customer_id, and its place among all in their order: a number sorts quicker than a text."""
     known = records.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
-    known["place"] = pd.factorize(known.customer_id, sort=True)[0]
+    known["place"] = pd.factorize(known.customer_id, sort=True)[0].astype("int32")
     columns = known[["source", "raw_id", "customer_id", "place"]]
     owners = engine.as_table(con, pa.Table.from_pandas(columns, preserve_index=False), "owners")
     return events.left_join(owners, ["source", "raw_id"])
@@ -143,227 +167,15 @@ def latest_events(events: ir.Table) -> pd.Series:
 
 def _rates(opened: SourceTable) -> ir.Table:
     costs, table = opened.source.costs, opened.table
-    number = engine.parse_number(engine.trimmed(table[costs.rate]), opened.source.decimal)
+    number = engine.parse_number(table[costs.rate], opened.source.decimal)
     return table.select(priced_item=table[costs.item].cast("string").strip(), rate=number)
 
 
-def _canonical(opened: SourceTable, declared: Events, config: Config) -> ir.Table:
-    zone = values.zone_of(declared.zone, config)
-    currency = values.currency_of(opened, declared, config.company)
-    table = _computed(opened, declared, config, zone)
-    # Staged, else amounts would be converted again wherever their sign matters.
-    codes = _codes(table, declared, currency)
-    table = engine.stage(table.mutate(**{_ours(n): _number(table, declared, n, currency, codes) for n in NUMBERS}))
-    marks, codes = _marked(table, declared), _codes(table, declared, currency)
-    numbers = {name: table[_ours(name)] for name in NUMBERS}
-    raw_id = table[RAW_ID]
-    faults = _time_faults(table, declared, config, zone) + _number_faults(table, declared, currency, codes, marks, numbers)
-    if opened.source.record_id:
-        faults = [(raw_id.isnull(), opened.source.record_id, values.NO_RECORD), *faults]
-    kind, texts = _kind_of(table, declared, numbers["amount"]), {n: _text(table, getattr(declared, n)) for n in TEXTS}
-    texts["order_id"] = _order_id(table, declared, kind, texts["order_id"])
-    texts |= {"topic": ibis.literal(declared.question)} if declared.question else {}
-    row = table.select(
-        source=ibis.literal(opened.name), raw_id=raw_id, source_row=table[engine.ROW].cast("int64"), source_file=table[engine.FILE],
-        occurred_at=ibis.cases((~values.placeholder(table[AT], zone), table[AT])),
-        channel=_channel(table, declared, opened.source.kind), event_type=kind, **texts, **numbers,
-        own_brand=_flag(table, declared.own_brand), machine=_flag(table, declared.machine),
-        duration_hours=_hours(table, declared, zone), event_id=_text(table, declared.event_id),
-        fault_number=ibis.cases(*[(fault[0], i) for i, fault in enumerate(faults)], else_=ibis.null("int8")),
-    )  # fmt: skip
-    row = engine.stage(row)
-    row = row.mutate(fault=_told(row.fault_number, faults, 1), reason=_told(row.fault_number, faults, 2)).drop("fault_number")
-    return _without_repeats(row, declared)
-
-
-def _computed(opened: SourceTable, declared: Events, config: Config, zone: str) -> ir.Table:
-    """The rows of a declaration: blanks around cells cut off, empty cells missing, and every conversion that costs something done once."""
-    # Staged, else the engine would cut the same blanks off again wherever a later step looks at the cell.
-    table, decimal = engine.stage(_bare(opened.table)), opened.source.decimal
-    plain = {_plain(c): engine.plain_number(table[c], decimal) for _, c in _number_columns(declared)}
-    table = engine.stage(table.mutate(**plain))
-    if not zone and values.is_naive(table[declared.at], declared.at_format):
-        raise values.naive_times(opened.name, declared.at, f"all {opened.rows:,} rows")
-    if declared.where:
-        table = table.filter(values.matches(table[declared.where.column], declared.where.values))
-    times = {AT: declared.at, **({ENDS: declared.ends_at} if declared.ends_at else {})}
-    made = {n: engine.parse_moment(table[c], declared.at_format, zone, declared.since) for n, c in times.items()}
-    for name, column in _number_columns(declared):
-        parse = engine.parse_money if name in MONEY else engine.parse_number
-        made[_parsed(name, column)] = parse(table[column], decimal, table[_plain(column)])
-    for column, mark in _marks(table, declared).items():
-        made[mark] = ibis.cases((table[_plain(column)].isnull(), engine.currency_mark(table[column])))
-    key = opened.source.record_id
-    made[RAW_ID] = engine.parse_code(table[key]) if key else ibis.null("string")
-    table = table.mutate(**made, **{KIND: _event_type(table, declared.type)})
-    return engine.stage(table.filter(table[KIND].notnull()) if isinstance(declared.type, TypeColumn) else table)
-
-
-def _bare(table: ir.Table) -> ir.Table:
-    texts = [c for c, kind in table.schema().items() if kind.is_string() and c not in (engine.ROW, engine.FILE)]
-    return table.mutate(**{c: engine.trimmed(table[c]).nullif("") for c in texts})
-
-
-def _number_columns(declared: Events) -> list[tuple[str, str]]:
-    """(our name, column) of every number of a declaration; several columns add up to one discount."""
-    named = [(name, getattr(declared, name)) for name in NUMBERS]
-    return [(n, c) for n, columns in named for c in ((columns,) if isinstance(columns, str) else columns or ())]
-
-
-def _ours(name: str) -> str:
-    return f"_workbench_{name}"
-
-
-def _plain(column: str) -> str:
-    return f"_workbench_plain_{column}"
-
-
-def _parsed(name: str, column: str) -> str:
-    return f"_workbench_{name}_{column}"
-
-
-def _marks(table: ir.Table, declared: Events) -> dict[str, str]:
-    """Column of amounts written as text -> our column with the currency mark beside each."""
-    return {c: f"_workbench_mark_{c}" for name, c in _number_columns(declared) if name in MONEY and table[c].type().is_string()}
-
-
-def _marked(table: ir.Table, declared: Events) -> dict[str, ir.StringValue]:
-    return {column: table[mark] for column, mark in _marks(table, declared).items()}
-
-
-def _codes(table: ir.Table, declared: Events, currency: values.Currency) -> dict[str, ir.StringValue | None]:
-    marks = _marked(table, declared)
-    return {column: currency.code(table, marks.get(column)) for _, column in _number_columns(declared)}
-
-
-def _number(
-    table: ir.Table, declared: Events, name: str, currency: values.Currency, codes: Mapping[str, ir.StringValue | None]
-) -> ir.Value:
-    """One of NUMBERS: money in the company's currency, several columns added up, a score as a plain number."""
-    parsed = [(table[_parsed(n, c)], codes[c]) for n, c in _number_columns(declared) if n == name]
-    if name in MONEY:
-        return _total([currency.convert(amount, code) for amount, code in parsed])
-    total = _total([number for number, _ in parsed])
-    return total.cast("float64") if name == "score" else total
-
-
-def _kinds(declared: Events) -> tuple[str, ...]:
-    return tuple(declared.type.values.values()) if isinstance(declared.type, TypeColumn) else (declared.type,)
-
-
-def _kind_of(table: ir.Table, declared: Events, amount: ir.DecimalValue) -> ir.StringValue:
-    """The event type; an order line with a negative amount is a return."""
-    if not declared.amount or "order" not in _kinds(declared):
-        return table[KIND]
-    return ibis.cases(((table[KIND] == "order") & (amount < 0), ibis.literal("return")), else_=table[KIND])
-
-
-def _order_id(table: ir.Table, declared: Events, kind: ir.StringValue, given: ir.StringValue) -> ir.StringValue:
-    """Order lines without a number belong together when they happened at one moment."""
-    if not {"order", "return"} & set(_kinds(declared)):
-        return given
-    moment = table[AT].cast("string")
-    return ibis.coalesce(given, ibis.cases((kind.isin(["order", "return"]), moment)))
-
-
-def _hours(table: ir.Table, declared: Events, zone: str) -> ir.FloatingValue:
-    """How long an event lasted; missing where it has not ended."""
-    if not declared.ends_at:
-        return ibis.null("float64")
-    ends = ibis.cases((~values.placeholder(table[ENDS], zone), table[ENDS]))
-    return (ends.epoch_seconds() - table[AT].epoch_seconds()).cast("float64") / 3600
-
-
-def _time_faults(table: ir.Table, declared: Events, config: Config, zone: str) -> Faults:
-    at, found = table[AT], []
-    for name, column in ((AT, declared.at), (ENDS, declared.ends_at)):
-        if not column:
-            continue
-        unread = table[name].isnull() & table[column].notnull()
-        if not zone and table[column].type().is_string():
-            elsewhere = engine.parse_moment(table[column], declared.at_format, "UTC", declared.since)
-            found.append((unread & elsewhere.notnull(), column, values.NAIVE))
-        found.append((unread, column, values.NOT_A_TIME))
-    found += [
-        (at.isnull(), declared.at, values.NO_TIME),
-        (values.placeholder(at, zone), declared.at, values.PLACEHOLDER),
-        (values.is_after(at, values.latest_moment(config)), declared.at, values.AFTER),
-    ]
-    if declared.ends_at:
-        found.append((table[ENDS] < at, declared.ends_at, values.ENDS_EARLY))
-    return found
-
-
-def _number_faults(
-    table: ir.Table,
-    declared: Events,
-    currency: values.Currency,
-    codes: Mapping[str, ir.StringValue | None],
-    marks: Mapping[str, ir.StringValue],
-    numbers: Mapping[str, ir.Value],
-) -> Faults:
-    found: Faults = []
-    for name, column in _number_columns(declared):
-        number, code = table[_parsed(name, column)], codes[column]
-        found.append((number.isnull() & table[column].notnull(), column, values.NOT_A_NUMBER))
-        if name in MONEY and code is not None:
-            if declared.currency and column in marks:
-                found.append((currency.clashes(code, marks[column]), column, values.TWO_CURRENCIES))
-            found.append((number.notnull() & currency.is_unrated(code), declared.currency or column, values.UNRATED))
-    if declared.score_range:
-        found.append((~numbers["score"].between(*declared.score_range), declared.score, values.OUTSIDE))
-    return found
-
-
-def _told(number: ir.IntegerValue, faults: Faults, part: int) -> ir.StringValue:
-    """The column or the reason of a row's first fault; missing where it has none."""
-    named = [(number == i, ibis.literal(fault[part])) for i, fault in enumerate(faults)]
-    return ibis.cases((number.isnull(), ibis.null("string")), *named, else_=ibis.null("string"))
-
-
-def _without_repeats(row: ir.Table, declared: Events) -> ir.Table:
+def _without_repeats(row: ir.Table) -> ir.Table:
     """Of events with one event_id the first sound one stays as it is; the others get REPEAT as their reason."""
-    if declared.event_id:
-        place = ibis.row_number().over(
-            ibis.window(group_by=row.event_id, order_by=[row.reason.notnull(), row.source_file, row.source_row])
-        )
-        row = row.mutate(place=place)
-        is_repeat = row.event_id.notnull() & row.reason.isnull() & (row.place > 0)
-        row = row.mutate(reason=ibis.cases((is_repeat, ibis.literal(values.REPEAT)), else_=row.reason)).drop("place")
-    told = row.reason.notnull() | row.text.notnull()
-    return row.mutate(source_file=ibis.cases((told, row.source_file))).drop("event_id")
-
-
-def _event_type(table: ir.Table, declared: str | TypeColumn) -> ir.StringValue:
-    if isinstance(declared, str):
-        return ibis.literal(declared)
-    word = table[declared.column].cast("string")
-    return ibis.cases(
-        *[(word == theirs, ibis.literal(ours)) for theirs, ours in declared.values.items()], else_=ibis.null("string")
+    place = ibis.row_number().over(
+        ibis.window(group_by=row.event_id, order_by=[row.reason.notnull(), row.source_file, row.source_row])
     )
-
-
-def _channel(table: ir.Table, declared: Events, kind: str) -> ir.StringValue:
-    if isinstance(declared.channel, ChannelColumn):
-        return table[declared.channel.column].cast("string").lower().fill_null(kind)
-    return ibis.literal(declared.channel or kind)
-
-
-def _flag(table: ir.Table, match: Match | None) -> ir.BooleanValue:
-    return values.matches(table[match.column], match.values) if match else ibis.literal(False)
-
-
-def _text(table: ir.Table, column: str | None) -> ir.StringValue:
-    return table[column].cast("string") if column else ibis.null("string")
-
-
-def _total(parsed: list[ir.DecimalValue]) -> ir.Value:
-    if not parsed:
-        return ibis.null(engine.MONEY)
-    if len(parsed) == 1:
-        return parsed[0].cast(engine.MONEY)
-    zero = ibis.literal(0).cast(engine.MONEY)
-    total = parsed[0].fill_null(zero)
-    for part in parsed[1:]:
-        total = total + part.fill_null(zero)
-    return total.cast(engine.MONEY)
+    row = row.mutate(place=place)
+    is_repeat = row.event_id.notnull() & row.reason.isnull() & (row.place > 0)
+    return row.mutate(reason=ibis.cases((is_repeat, ibis.literal(values.REPEAT)), else_=row.reason)).drop("place")

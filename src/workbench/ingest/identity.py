@@ -51,6 +51,10 @@ class _Groups:
     def join(self, links: pd.DataFrame) -> None:
         """Join by the links of one rule (a, b, rule, weight, probability; surest first) wherever nothing speaks against it."""
         links = links[self.label[links.a] != self.label[links.b]]
+        if links.empty:
+            self.made.append(links)
+            self._refuse(links, "")
+            return
         made = self._spanning(links, self._components(links))
         component = self._components(made)
         torn = np.isin(component, self._torn(component))

@@ -58,9 +58,8 @@ def keep_ids(ordered: pd.DataFrame, label: np.ndarray, ledger: pd.DataFrame | No
     """
     groups = pd.Series(label)
     first = ordered.iloc[np.unique(label)]
-    fresh = pd.Series(
-        [f"c_{pseudonym(key, f'{s}|{r}')}" for s, r in zip(first.source, first.record_id, strict=True)], index=np.unique(label)
-    )
+    names = zip(first.source.tolist(), first.record_id.tolist(), strict=True)
+    fresh = pd.Series([f"c_{pseudonym(key, f'{source}|{record}')}" for source, record in names], index=np.unique(label))
     if ledger is None or ledger.empty:
         return Ids(groups.map(fresh).astype("str"), _changes([]))
     former = ordered[["source", "record_id"]].merge(ledger, on=["source", "record_id"], how="left").customer_id

@@ -1,4 +1,4 @@
-"""One file of a source -> parts: its rows as text in Parquet, its unreadable lines, and what was put right in it."""
+"""One file of a source -> parts: its rows in Parquet (see `Kept`), its unreadable lines, and what was put right in it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import engine
-from workbench.core.config import Source
+from workbench.core.config import Config, Source
 from workbench.core.errors import InputError, did_you_mean
 from workbench.core.inputs import shown
 from workbench.ingest import headers, textfiles
+from workbench.ingest.convert import Kept, kept_of_text
 from workbench.ingest.headers import Layout, Refuse
 from workbench.ingest.store import Part, Store, recipe_of
 
@@ -42,8 +43,18 @@ SINGLE_BYTE = ("cp125", "iso8859", "latin", "ascii", "koi8", "mac")
 class FileReader:
     """Reads the files of one source; all of them with the same declaration, each with the layout of its own head."""
 
-    def __init__(self, con: Any, name: str, source: Source, needed: Mapping[str, str], store: Store):
-        self.con, self.name, self.source, self.needed, self.store = con, name, source, needed, store
+    def __init__(
+        self, con: Any, name: str, source: Source, needed: Mapping[str, str], store: Store, config: Config | None = None
+    ):
+        self.con, self.name, self.source, self.needed, self.store, self.config = con, name, source, needed, store, config
+        self._kept: dict[int, Kept] = {}
+
+    def kept(self, further: int = 0) -> Kept:
+        """What is kept of each row; of text files the events in place of the cells that they are made of."""
+        if further not in self._kept:
+            config = self.config if self.source.file_format == "csv" else None
+            self._kept[further] = kept_of_text(self.con, self.name, self.source, config, self.needed, further)
+        return self._kept[further]
 
     def read(self, path: Path) -> tuple[list[Part], list[str]]:
         """One file -> (its parts in order, notes); raises InputError naming the file, the place and the fix."""
@@ -59,7 +70,7 @@ class FileReader:
 
     def _empty(self) -> Part:
         target = self.store.new_path()
-        engine.copy_batches(self.con, len(self.needed), [], target)
+        engine.copy_nothing(self.con, len(self.needed), target, self.kept().query)
         return Part(target, 0, 0)
 
     # -- delimited text --------------------------------------------------------------------------------------------
@@ -131,12 +142,15 @@ class FileReader:
         return headers.find_layout(self.name, self.source, self.needed, head, is_whole, refuse)
 
     def _parts(self, path: Path, encoding: str, is_sure: bool, layout: Layout, refuse: Refuse) -> list[Part]:
-        extra = layout.picks + layout.nameless
-        recipe = recipe_of("csv", encoding, is_sure, layout.delimiter, layout.skip, layout.width, extra, list(self.needed))
+        extra, kept = layout.picks + layout.nameless, self.kept(len(layout.nameless))
+        recipe = recipe_of(
+            "csv", encoding, is_sure, layout.delimiter, layout.skip, layout.width, extra, list(self.needed), kept.query
+        )
 
         def copy(file: Path, target: Path, skip: int, crlf: bool) -> Copied:
+            above = layout.skip if skip else 0
             rows, faults = engine.copy_delimited(
-                self.con, file, target, layout.width, extra, layout.delimiter, layout.skip if skip else 0, crlf
+                self.con, file, target, layout.width, extra, layout.delimiter, above, crlf, kept.query
             )
             lines = textfiles.first_lines(file, [byte for _, byte, _ in faults])
             return rows, rows, [(line, reason) for line, (_, _, reason) in zip(lines, faults, strict=True)], ()
@@ -145,7 +159,7 @@ class FileReader:
         parts = self._stretches(path, recipe, encoding, is_sure, may_grow, layout.delimiter, copy, refuse)
         self._check_quotes(parts, refuse)
         self._check_widths(parts, layout, refuse)
-        for n, index in enumerate(layout.nameless, len(self.needed)):
+        for n, index in enumerate(layout.nameless, len(kept.stored) - len(layout.nameless)):
             headers.check_nameless(index, any(engine.has_values(self.con, part.path, f"c{n}") for part in parts), refuse)
         self.store.keep(recipe, shown(path), parts)
         return parts

@@ -11,9 +11,10 @@ import pandas as pd
 
 from workbench.core import engine
 from workbench.core.config import IDENTIFIERS, PERSONAL, Config, Source
-from workbench.ingest.sources import PERSON_KINDS, SourceTable, picks_rows
+from workbench.ingest.convert import moment_of, picks_rows, table_with_events
+from workbench.ingest.sources import PERSON_KINDS, SourceTable
 from workbench.ingest.standardize import split_full_name, standardize
-from workbench.ingest.values import created_moment, event_moment
+from workbench.ingest.values import created_moment
 
 ACCOUNT_KINDS = ("crm", "finance", "loyalty", "pos", "marketing_automation")
 NAMED_BY_PERSON = ("email", "phone", "handle")
@@ -42,12 +43,12 @@ def record_column(source: Source) -> str | None:
     return next((k for k in NAMED_BY_PERSON if source.record_id and source.identity.get(k) == source.record_id), None)
 
 
-def seen_at(opened: SourceTable, zone: str) -> ir.Value:
-    """When the row saw its record: created_at where declared, else the event's time, else always."""
-    source, table = opened.source, opened.table
+def seen_at(opened: SourceTable, table: ir.Table, zone: str) -> ir.Value:
+    """When a row (of its table with events) saw its record: created_at where declared, else the event's time, else always."""
+    source = opened.source
     if source.created_at:
         return created_moment(opened, zone)
-    moments = [event_moment(table, e, e.zone or zone) for e in source.events]
+    moments = [table[moment_of(source, place)] for place, _ in enumerate(source.events)]
     return ibis.coalesce(*moments) if moments else ibis.null(engine.MOMENT)
 
 
@@ -75,20 +76,21 @@ def collect_records(
 
 def _rows_of(opened: SourceTable, config: Config, events: ir.Table | None) -> pd.DataFrame:
     """Distinct (record, identifiers) of a source with the first moment each was seen; grouped on the engine."""
-    table, source = opened.table, opened.source
+    source = opened.source
     named = {kind: column for kind, column in source.identity.items() if kind in IDENTIFIERS}
     frame = None
     if events is not None and source.events and not source.created_at and set(named.values()) <= {source.record_id}:
         frame = _seen_in_events(opened, named, events)
     if frame is None:
-        plain = _identifying(table, source.record_id, named, seen_at=seen_at(opened, config.company.zone))
+        table = opened.table if source.created_at else table_with_events(opened, config)
+        plain = _identifying(table, source.record_id, named, seen_at=seen_at(opened, table, config.company.zone))
         frame = engine.fetch(plain.group_by("raw_id", *named).agg(seen_at=plain.seen_at.min()))
     return frame.assign(source=opened.name)
 
 
 def _identifying(table: ir.Table, record_id: str, named: Mapping[str, str], **more: ir.Value) -> ir.Table:
-    chosen = {k: engine.parse_code(engine.trimmed(table[c])) if k in CODES else table[c].cast("string") for k, c in named.items()}
-    plain = table.select(raw_id=engine.parse_code(engine.trimmed(table[record_id])), **chosen, **more)
+    chosen = {k: engine.parse_code(table[c]) if k in CODES else table[c].cast("string") for k, c in named.items()}
+    plain = table.select(raw_id=engine.parse_code(table[record_id]), **chosen, **more)
     return plain.filter(plain.raw_id.notnull())
 
 
@@ -173,7 +175,7 @@ def _people_of(opened: SourceTable, config: Config, key: bytes, kinds: tuple[str
     columns = {
         kind: table[column].cast("string") for kind, column in source.identity.items() if kind in kinds and kind in PERSONAL
     }
-    frame = engine.fetch(table.select(raw_id=engine.parse_code(engine.trimmed(table[source.record_id])), **columns).distinct())
+    frame = engine.fetch(table.select(raw_id=engine.parse_code(table[source.record_id]), **columns).distinct())
     frame = frame.dropna(subset=["raw_id"])
     if "full_name" in frame:
         frame = frame.assign(**split_full_name(frame.pop("full_name")))

@@ -15,6 +15,7 @@ from workbench.core import engine
 from workbench.core.config import Config, Source
 from workbench.core.errors import InputError, ParameterError
 from workbench.ingest import values
+from workbench.ingest.convert import RAW_ID
 from workbench.ingest.quarantine import COLUMNS, advice
 from workbench.ingest.sources import SourceTable
 from workbench.ingest.standardize import consent_word, standardize_birth_date
@@ -71,12 +72,12 @@ def _without_faults(opened: SourceTable, config: Config, notes: list) -> tuple[S
     """Rows whose record number, created_at or cost rate cannot be read are set aside; placeholders among the days are only counted."""
     source, table, faults = opened.source, opened.table, []
     if source.record_id and not source.events:  # rows of events are looked at with their event
-        faults.append((engine.parse_code(engine.trimmed(table[source.record_id])).isnull(), source.record_id, values.NO_RECORD))
+        faults.append((engine.parse_code(table[source.record_id]).isnull(), source.record_id, values.NO_RECORD))
     if source.created_at:
         values.check_pattern(f"sources.{opened.name}.created_at_format", source.created_at_format)
         faults.append(_created_fault(opened, config, notes))
     if source.costs:
-        rate = engine.parse_number(engine.trimmed(table[source.costs.rate]), source.decimal)
+        rate = engine.parse_number(table[source.costs.rate], source.decimal)
         faults.append((rate.isnull() & values.filled(table[source.costs.rate]), source.costs.rate, values.NOT_A_NUMBER))
         _compare_rates(table, rate, notes)
     if not faults:
@@ -92,7 +93,7 @@ def _without_faults(opened: SourceTable, config: Config, notes: list) -> tuple[S
 
 def _created_fault(opened: SourceTable, config: Config, notes: list) -> tuple[ir.BooleanValue, str, str]:
     source, table, zone = opened.source, opened.table, values.zone_of("", config)
-    cell = engine.trimmed(table[source.created_at])
+    cell = table[source.created_at]
     if source.created_at_format in ("hours", "days"):
         raise ParameterError(
             f"sources.{opened.name}.created_at_format: {source.created_at_format} needs a first day, which created_at has none for.",
@@ -138,7 +139,7 @@ def _one_row_per_record(opened: SourceTable, config: Config, notes: list) -> Sou
     source, table = opened.source, opened.table
     if not source.record_id or source.events or source.costs:
         return opened
-    code = engine.parse_code(engine.trimmed(table[source.record_id]))
+    code = engine.parse_code(table[source.record_id])
     if source.record_id in (source.identity.get("email"), source.identity.get("handle")):
         code = code.lower()
     keyed = table.mutate(_workbench_code=code)
@@ -245,11 +246,12 @@ def _count_record_numbers(opened: SourceTable, notes: list) -> None:
     source, table = opened.source, opened.table
     if not source.record_id:
         return
-    counted = table.group_by(raw=table[source.record_id].cast("string")).agg(rows=table.count())
-    keyed = counted.mutate(code=engine.parse_code(engine.trimmed(counted.raw)))
-    changed = engine.fetch_row(keyed.agg(rows=keyed.rows.sum(where=keyed.raw != keyed.code)))["rows"]
+    code = table[RAW_ID] if opened.has_events else engine.parse_code(table[source.record_id])
+    table = table.select(raw=table[source.record_id].cast("string"), code=code)
+    changed = engine.fetch_row(table.agg(rows=table.count(where=table.raw != table.code)))["rows"]
     if not changed:
         return
+    keyed = table.group_by("raw", "code").agg(rows=table.count())
     spelled = keyed.group_by("code").agg(spellings=keyed.count(), rows=keyed.rows.sum())
     many = spelled.spellings > 1
     found = engine.fetch_row(spelled.agg(one=spelled.count(where=many), rows=spelled.rows.sum(where=many)))

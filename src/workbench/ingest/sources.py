@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 
 from workbench.core import engine
-from workbench.core.config import ChannelColumn, Config, Events, Source, TypeColumn
+from workbench.core.config import ChannelColumn, Config, Source, TypeColumn
 from workbench.core.errors import InputError, ParameterError
 from workbench.core.files import disk_fault, sha256
 from workbench.core.inputs import find_files, shown
-from workbench.ingest import headers
+from workbench.ingest import headers, values
+from workbench.ingest.convert import RAW_ID, Kept, kept_of_text
 from workbench.ingest.databases import read_database
 from workbench.ingest.readers import FileReader, check_kind
 from workbench.ingest.store import Fault, Part, Store
@@ -30,7 +30,8 @@ SETTINGS_OF_EVENTS = ("at_format", "zone", "since", "score_range", "question")  
 class SourceTable:
     """One opened source: its declaration, its rows as an expression, the lines that were no rows, and what was put right.
 
-    table: the declared columns, engine.ROW and engine.FILE. rows = rows of the table + faults. notes: sentences for readers.
+    table: the declared columns, engine.ROW and engine.FILE; has_events: what its rows tell happened is there as well, and of its cells
+    only those that convert.Kept names. rows = rows of the table + faults. notes: sentences for readers.
     """
 
     name: str
@@ -43,11 +44,16 @@ class SourceTable:
     read_rows: int = 0
     reused_rows: int = 0
 
+    @property
+    def has_events(self) -> bool:
+        """Whether the events were converted when the source was read."""
+        return RAW_ID in self.table.columns
+
 
 def read_sources(con: Any, config: Config) -> dict[str, SourceTable]:
     """Every declared source -> {name: SourceTable}; raises InputError naming the file, what was found and the fix."""
     check_declared(config)
-    return {name: open_source(con, name, source, config.ingest.store) for name, source in config.sources.items()}
+    return {name: open_source(con, name, source, config.ingest.store, config) for name, source in config.sources.items()}
 
 
 def check_declared(config: Config) -> None:
@@ -86,10 +92,10 @@ def _check_attributes(config: Config) -> None:
                 )
 
 
-def open_source(con: Any, name: str, source: Source, store: str = "") -> SourceTable:
+def open_source(con: Any, name: str, source: Source, store: str = "", config: Config | None = None) -> SourceTable:
     """One source -> SourceTable with the needed columns checked to exist and at least one row (if it is not optional).
 
-    store: folder of what was read before; empty: everything is read.
+    store: folder of what was read before; empty: everything is read. config: with one, events of text files are converted on reading.
     """
     import duckdb
 
@@ -98,13 +104,12 @@ def open_source(con: Any, name: str, source: Source, store: str = "") -> SourceT
     shelf = Store(con, name, store)
     try:
         if source.database:
-            opened = _of_parts(
-                con, name, source, needed, {source.database.table: [read_database(con, name, source.database, needed, shelf)]}, []
-            )
+            parts = {source.database.table: [read_database(con, name, source.database, needed, shelf)]}
+            opened = _of_parts(con, name, source, parts, kept_of_text(con, name, source, None, needed), [])
         elif source.file_format == "parquet":
             opened = _open_parquet(con, name, source, needed)
         else:
-            opened = _open_files(con, name, source, needed, shelf)
+            opened = _open_files(con, name, source, FileReader(con, name, source, needed, shelf, config))
         _check_rows(opened)
         shelf.finish()
     except duckdb.Error as fault:
@@ -112,13 +117,13 @@ def open_source(con: Any, name: str, source: Source, store: str = "") -> SourceT
     return opened
 
 
-def _open_files(con: Any, name: str, source: Source, needed: Mapping[str, str], shelf: Store) -> SourceTable:
-    reader, parts, notes = FileReader(con, name, source, needed, shelf), {}, []
+def _open_files(con: Any, name: str, source: Source, reader: FileReader) -> SourceTable:
+    kept, parts, notes = reader.kept(), {}, []
     paths = find_files(name, source)
     for path in paths:
         parts[shown(path)], found = reader.read(path)
         notes += [(note, shown(path)) for note in found]
-    return _of_parts(con, name, source, needed, parts, [*_told(notes, len(paths)), *_twins(paths)])
+    return _of_parts(con, name, source, parts, kept, [*_told(notes, len(paths)), *_twins(paths)])
 
 
 def _twins(paths: list[Path]) -> list[str]:
@@ -148,30 +153,19 @@ def _told(notes: list[tuple[str, str]], files: int) -> list[str]:
     ]
 
 
-def _of_parts(
-    con: Any, name: str, source: Source, needed: Mapping[str, str], parts: Mapping[str, list[Part]], notes: list[str]
-) -> SourceTable:
+def _of_parts(con: Any, name: str, source: Source, parts: Mapping[str, list[Part]], kept: Kept, notes: list[str]) -> SourceTable:
     """Parts of files, as {file: parts} -> SourceTable; row numbers go on from part to part of a file."""
     placed = [
         (p.path, file, sum(q.numbers for q in of_file[:n])) for file, of_file in parts.items() for n, p in enumerate(of_file)
     ]
     everything = [part for of_file in parts.values() for part in of_file]
-    table = engine.read_parts(con, f"source_{name}", placed, list(needed))
+    table = kept.table(engine.read_parts(con, f"source_{name}", placed, kept.stored), source)
     faults = [Fault(file, line, reason) for file, of_file in parts.items() for part in of_file for line, reason in part.faults]
     rows = sum(part.rows for part in everything)
     reused = sum(part.rows for part in everything if part.is_reused)
-    return SourceTable(
-        name, source, _without_missing(table, source), rows + len(faults), faults, notes, len(parts), rows - reused, reused
-    )
-
-
-def _without_missing(table: ir.Table, source: Source) -> ir.Table:
-    """Cells that are nothing but a declared word for "no value" become missing; no other word does."""
-    if not source.missing:
-        return table
-    texts = [c for c in table.columns if c not in (engine.ROW, engine.FILE) and table[c].type().is_string()]
-    words = [word.strip() for word in source.missing]
-    return table.mutate(**{c: ibis.cases((table[c].strip().isin(words), ibis.null("string")), else_=table[c]) for c in texts})
+    if not kept.has_events:
+        table = values.without_missing(table, source)
+    return SourceTable(name, source, table, rows + len(faults), faults, notes, len(parts), rows - reused, reused)
 
 
 def _open_parquet(con: Any, name: str, source: Source, needed: Mapping[str, str]) -> SourceTable:
@@ -194,7 +188,7 @@ def _open_parquet(con: Any, name: str, source: Source, needed: Mapping[str, str]
             raise headers.missing_columns(name, needed, columns, refuse)
         notes += [(note, shown(path)) for note in headers.name_notes(columns, columns, needed)]
         files.append((path, shown(path)))
-    table = _without_missing(engine.read_parquet_files(con, f"source_{name}", files, list(needed)), source)
+    table = values.without_missing(engine.read_parquet_files(con, f"source_{name}", files, list(needed)), source)
     rows = engine.count_rows(table)
     return SourceTable(name, source, table, rows, [], _told(notes, len(files)), len(files), rows)
 
@@ -211,8 +205,14 @@ def _check_rows(opened: SourceTable) -> None:
 
 def _check_reserved(name: str, needed: Mapping[str, str]) -> None:
     """Names that the engine could not tell apart are refused, ours among them."""
-    folded: dict[str, str] = {engine.ROW: engine.ROW, engine.FILE: engine.FILE}
+    folded: dict[str, str] = {}
     for column, setting in needed.items():
+        if column.casefold().startswith(engine.OURS):
+            raise InputError(
+                f'source "{name}": the column "{column}" (sources.{name}.{setting}) begins with "{engine.OURS}", as columns of ours do.',
+                "The two could not be told apart.",
+                "rename it in the export",
+            )
         if column.casefold() in folded:
             raise InputError(
                 f'source "{name}": the column "{column}" (sources.{name}.{setting}) has the same name as "{folded[column.casefold()]}", '
@@ -263,11 +263,6 @@ def _columns_of(key: str, value: Any) -> list[str]:
     if isinstance(value, (TypeColumn, ChannelColumn)) or hasattr(value, "column"):
         return [value.column]
     return list(value) if isinstance(value, tuple) else [value]
-
-
-def picks_rows(declared: Events) -> bool:
-    """Whether a declaration of events takes only some rows of its source."""
-    return bool(declared.where or isinstance(declared.type, TypeColumn))
 
 
 def describe_sources(sources: Mapping[str, SourceTable]) -> Any:

@@ -84,8 +84,11 @@ def standardize_phone(raw: str | None, region: str) -> str | None:
 
 def standardize_code(raw: str | None) -> str | None:
     """A customer or card number: trimmed, inner spaces dropped, upper case; leading zeros stay."""
-    text = re.sub(r"\s+", "", unicodedata.normalize("NFKC", raw)).upper() if isinstance(raw, str) else ""
-    return unicodedata.normalize("NFKC", text) or None
+    if not isinstance(raw, str):
+        return None
+    if raw.isascii():  # most are, and nothing of them has another form
+        return "".join(raw.split()).upper() or None
+    return unicodedata.normalize("NFKC", re.sub(r"\s+", "", unicodedata.normalize("NFKC", raw)).upper()) or None
 
 
 def standardize_name(raw: str | None) -> str | None:
@@ -148,7 +151,7 @@ def standardize(kind: str, values: pd.Series, region: str, pattern: str = "iso")
         "domain": standardize_domain,
     }
     rule = rules.get(kind) or (standardize_name if kind in PERSONAL else standardize_code)
-    distinct = {v: rule(v) for v in values.dropna().unique()}
+    distinct = {v: rule(v) for v in values.dropna().unique().tolist()}
     return values.map(distinct).astype("str")
 
 

@@ -13,7 +13,7 @@ from workbench.core import engine
 from workbench.core.config import Config
 from workbench.core.errors import InputError
 from workbench.ingest import values
-from workbench.ingest.sources import SourceTable
+from workbench.ingest.sources import SourceTable, open_source
 
 MARK = r"^(?:[$€£¥]|[A-Z]{3})$"
 
@@ -51,23 +51,12 @@ def _currencies(opened: SourceTable, column: str, config: Config) -> list[str]:
 
 def _check_decimal_marks(opened: SourceTable, column: str) -> None:
     """Raise InputError where one column has both 1,234.50 and 1.234,50."""
-    cell = opened.table[column]
-    if not cell.type().is_string():
+    if not opened.table[column].type().is_string():
         return
-    text = cell.strip()
-    # Only values that cannot be read the other way count: 1.234 may be a thousand or a fraction.
-    unmistakable = {",": r"(?:\.\d{3}|^\D*\d+),\d+\D*$", ".": r"(?:,\d{3}|^\D*\d+)\.\d+\D*$"}
-    table = opened.table.select(
-        row=opened.table[engine.ROW],
-        comma=text.re_search(unmistakable[","]) & ~text.re_search(r"^\D*\d{1,3},\d{3}\D*$"),
-        point=text.re_search(unmistakable["."]) & ~text.re_search(r"^\D*\d{1,3}\.\d{3}\D*$"),
-    )
-    found = engine.fetch_row(
-        table.agg(
-            comma=table.comma.sum(), point=table.point.sum(),
-            first_comma=table.row.min(where=table.comma), first_point=table.row.min(where=table.point),
-        )
-    )  # fmt: skip
+    found = _count_marks(opened.table, column)
+    if opened.has_events and found["comma" if opened.source.decimal == "." else "point"]:
+        # Plain numbers were converted on reading: only now do they have to be read as text.
+        found = _count_marks(open_source(opened.table.get_backend(), opened.name, opened.source).table, column)
     if found["comma"] and found["point"]:
         raise InputError(
             f'source "{opened.name}": column "{column}" has numbers with a decimal comma, such as 1.234,50 ({found["comma"]:,} rows, the '
@@ -77,6 +66,24 @@ def _check_decimal_marks(opened: SourceTable, column: str) -> None:
             f'export the column with one decimal mark and declare it:\n  sources: {{{opened.name}: {{decimal: ","}}}}   (or ".")\n'
             "  or declare the two kinds of rows as two sources",
         )
+
+
+def _count_marks(table: ir.Table, column: str) -> dict[str, int]:
+    """Numbers with a decimal comma and with a decimal point, and the first row of each."""
+    text = table[column].strip()
+    # Only values that cannot be read the other way count: 1.234 may be a thousand or a fraction.
+    unmistakable = {",": r"(?:\.\d{3}|^\D*\d+),\d+\D*$", ".": r"(?:,\d{3}|^\D*\d+)\.\d+\D*$"}
+    table = table.select(
+        row=table[engine.ROW],
+        comma=text.re_search(unmistakable[","]) & ~text.re_search(r"^\D*\d{1,3},\d{3}\D*$"),
+        point=text.re_search(unmistakable["."]) & ~text.re_search(r"^\D*\d{1,3}\.\d{3}\D*$"),
+    )
+    return engine.fetch_row(
+        table.agg(
+            comma=table.comma.sum(), point=table.point.sum(),
+            first_comma=table.row.min(where=table.comma), first_point=table.row.min(where=table.point),
+        )
+    )  # fmt: skip
 
 
 def check_as_of(events: ir.Table, config: Config) -> None:

@@ -1,7 +1,7 @@
 """What was read before, as Parquet: so that only new files, and only the new end of files that grew, are read again.
 
 data/store/<source>/parts.json       which parts make up the source, with the SHA-256 of everything
-data/store/<source>/<key>.parquet    the rows of one part as text
+data/store/<source>/<key>.parquet    the rows of one part: of text files the events, converted; else and besides the cells, as text
 data/store/.in-use/<random>/        links of a running process: nobody can take its parts away
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from workbench.core.config import Config, Source
-from workbench.core.engine import fetch, parse_code, trimmed
+from workbench.core.engine import fetch, parse_code
 from workbench.core.errors import ParameterError, did_you_mean
 from workbench.ingest.records import _ids, personal_columns
 from workbench.ingest.sources import SourceTable
@@ -35,7 +35,7 @@ def collect_attributes(
         ):
             continue
         picked = {name: opened.table[column].cast("string").strip().nullif("") for name, column in columns.items()}
-        frame = fetch(opened.table.select(raw_id=parse_code(trimmed(opened.table[source.record_id])), **picked).distinct())
+        frame = fetch(opened.table.select(raw_id=parse_code(opened.table[source.record_id]), **picked).distinct())
         frame["record_id"] = _ids(frame.raw_id, source, key)
         long = frame.drop(columns="raw_id").melt("record_id", var_name="attribute", value_name="value").dropna(subset=["value"])
         pieces.append(long.assign(source=opened.name, trust=source.trust))

@@ -8,15 +8,18 @@ import zoneinfo
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.datatypes as types
 import ibis.expr.types as ir
 
 from workbench.core import engine
-from workbench.core.config import Company, Config, Events
+from workbench.core.config import Company, Config, Events, Source
 from workbench.core.errors import InputError, ParameterError, did_you_mean
-from workbench.ingest.sources import SourceTable
+
+if TYPE_CHECKING:
+    from workbench.ingest.sources import SourceTable
 
 NO_RECORD = "no record number"
 NO_TIME = "no time"
@@ -30,6 +33,8 @@ UNRATED = "currency without a rate"
 OUTSIDE = "outside score_range"
 ENDS_EARLY = "ends before it begins"
 REPEAT = "repeat of an event"  # set apart, yet no fault
+
+BEFORE_AFTER = (NO_RECORD, NOT_A_TIME, NAIVE, NO_TIME, PLACEHOLDER)  # reasons that say more than that a time lies ahead
 
 DOLLARS = ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "BRL", "ARS", "CLP", "COP")
 YENS = ("JPY", "CNY")
@@ -47,6 +52,15 @@ def filled(column: ir.Column) -> ir.BooleanValue:
 def matches(column: ir.Column, words: Collection[str]) -> ir.BooleanValue:
     """Whether a cell, `trimmed`, is one of the words that a declaration names; without words: whether it is filled."""
     return (column.cast("string").isin(list(words)) if words else filled(column)).fill_null(False)
+
+
+def without_missing(table: ir.Table, source: Source) -> ir.Table:
+    """Cells that are nothing but a declared word for "no value" become missing; no other word does."""
+    if not source.missing:
+        return table
+    texts = [c for c in table.columns if not c.startswith(engine.OURS) and table[c].type().is_string()]
+    words = [word.strip() for word in source.missing]
+    return table.mutate(**{c: ibis.cases((table[c].strip().isin(words), ibis.null("string")), else_=table[c]) for c in texts})
 
 
 def zone_of(declared: str, config: Config) -> str:
@@ -100,15 +114,9 @@ def placeholder(moment: ir.TimestampValue, zone: str) -> ir.BooleanValue:
     )
 
 
-def event_moment(table: ir.Table, declared: Events, zone: str) -> ir.TimestampValue:
-    """When an event happened (UTC), missing where the cell is no time or a placeholder."""
-    moment = engine.parse_moment(engine.trimmed(table[declared.at]), declared.at_format, zone, declared.since)
-    return ibis.cases((~placeholder(moment, zone), moment))
-
-
 def created_moment(opened: SourceTable, zone: str) -> ir.TimestampValue:
     """When a record was made (UTC), missing where the cell is empty or a placeholder."""
-    moment = engine.parse_moment(engine.trimmed(opened.table[opened.source.created_at]), opened.source.created_at_format, zone)
+    moment = engine.parse_moment(opened.table[opened.source.created_at], opened.source.created_at_format, zone)
     return ibis.cases((~placeholder(moment, zone), moment))
 
 
@@ -137,11 +145,9 @@ class Currency:
     rates: Mapping[str, float]
     column: str | None
 
-    def code(self, table: ir.Table, mark: ir.StringValue | None) -> ir.StringValue | None:
-        """The currency of each amount, missing where it is `home`; None where all are. mark: the code or symbol beside the amount."""
-        if self.column:
-            return self._of_mark(table[self.column].cast("string").strip().upper().nullif(""))
-        return None if mark is None else self._of_mark(mark)
+    def code(self, table: ir.Table) -> ir.StringValue:
+        """The currency that each row says its amounts are in, missing where it says none: `home`."""
+        return self.of_mark(table[self.column].cast("string").strip().upper().nullif(""))
 
     def convert(self, amount: ir.DecimalValue, code: ir.StringValue | None) -> ir.DecimalValue:
         """Amounts in the company's currency, missing where there is no rate."""
@@ -165,7 +171,8 @@ class Currency:
     def _is_rated(self) -> bool:
         return self.home in (self.own, *self.rates)
 
-    def _of_mark(self, mark: ir.StringValue) -> ir.StringValue:
+    def of_mark(self, mark: ir.StringValue) -> ir.StringValue:
+        """The code of a code or symbol."""
         known = {s: self.home if self.home in codes else codes[0] for s, codes in SYMBOLS.items()}
         return ibis.cases(*[(mark == s, ibis.literal(code)) for s, code in known.items()], else_=mark)
 
@@ -175,11 +182,11 @@ class Currency:
         return (amount.cast(engine.MONEY) * ibis.literal(Decimal(str(self.rates[code]))).cast(RATE)).cast(engine.MONEY)
 
 
-def currency_of(opened: SourceTable, declared: Events, company: Company) -> Currency:
+def currency_of(name: str, source: Source, declared: Events, company: Company) -> Currency:
     """The currency of a declaration's amounts; raises InputError where it is not the company's and has no rate."""
-    home = opened.source.currency or company.currency
+    home = source.currency or company.currency
     if home != company.currency and home not in company.currency_rates and not declared.currency:
-        raise unrated(opened.name, f"sources.{opened.name}.currency", [home], company)
+        raise unrated(name, f"sources.{name}.currency", [home], company)
     return Currency(company.currency, home, dict(company.currency_rates), declared.currency)
 
 

@@ -46,7 +46,7 @@ def look_through(con: Any, guess: SourceGuess) -> Facts:
     _consent_words(guess, opened.table)
     key = value_of(guess.plain.get("record_id"))
     if key and not guess.plain.get("events"):
-        code = engine.parse_code(engine.trimmed(opened.table[key])).lower()
+        code = engine.parse_code(opened.table[key]).lower()
         counted = engine.fetch_row(opened.table.agg(rows=code.count(), distinct=code.nunique()))
         if counted["distinct"] < counted["rows"]:
             guess.plain["duplicates"] = Guess(
@@ -66,7 +66,7 @@ def _decide_formats(guess: SourceGuess, table: Any) -> None:
             continue
         patterns = (column.time.pattern, column.time.rival)
         try:
-            moments = [engine.parse_moment(engine.trimmed(table[column.name]), p, "UTC") for p in patterns]
+            moments = [engine.parse_moment(table[column.name], p, "UTC") for p in patterns]
             found = engine.fetch_row(table.agg(a=moments[0].count(), b=moments[1].count()))
         except Exception:  # noqa: BLE001  the guess from the sample stays, and stays open
             continue
@@ -126,7 +126,7 @@ def _days(con: Any, guess: SourceGuess, events: dict[str, Any], table: Any, fact
     has_orders = guess.kind in ("pos", "finance") or isinstance(events["type"], dict)
     who = table[key].cast("string") if key and has_orders else ibis.null("string")
     try:
-        moment = engine.parse_moment(engine.trimmed(table[value_of(events["at"])]), pattern, "UTC")
+        moment = engine.parse_moment(table[value_of(events["at"])], pattern, "UTC")
         rows = table.select(day=moment.date(), is_order=is_order, who=who)
         # Read once: a day of a customer is far fewer rows than their lines.
         grouped = engine.materialize(con, rows.group_by("day", "is_order", "who").agg(n=rows.count()), f"draft_{guess.name}")
