@@ -121,8 +121,8 @@ def _with_events_alone(table: ir.Table, name: str, source: Source, config: Confi
 
 def _as_written(table: ir.Table, source: Source) -> ir.Table:
     """What `_with_events_alone` kept -> the cells in CELLS as columns again: record numbers everywhere, plain times in ISO form (UTC)."""
-    cells = table[CELLS].split(_mark_between(source))
-    back = {column: cells[n].nullif("") for n, column in enumerate(_loose_columns(source), 1)}
+    is_there, cells = table[CELLS].notnull(), table[CELLS].split(_mark_between(source))
+    back = {column: ibis.cases((is_there, cells[n].nullif(""))) for n, column in enumerate(_loose_columns(source), 1)}
     for place, events in enumerate(source.events):
         if events.at in back:
             back[events.at] = ibis.coalesce(back[events.at], table[moment_of(source, place)].cast("string"))

@@ -65,7 +65,7 @@ def collect_records(
         if opened.source.record_id:
             frame = _rows_of(opened, config, events)
             frame["record_id"] = _ids(frame.raw_id, opened.source, key)
-            records.append(frame.groupby(["source", "record_id", "raw_id"], as_index=False).seen_at.min())
+            records.append(_first_seen(frame[["source", "record_id", "raw_id", "seen_at"]], ["record_id", "raw_id"]))
             identifiers.append(_identifiers_of(frame, config))
     everyone = pd.concat(records, ignore_index=True).rename(columns={"seen_at": "first_seen_at"})
     known = pd.concat(identifiers, ignore_index=True)
@@ -125,7 +125,14 @@ def _identifiers_of(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
         return pd.DataFrame(columns=[*columns, "seen_at"])
     both = pd.concat(parts, ignore_index=True)
     both["value"] = both.value.mask((both.identifier == "domain") & both.value.isin(config.identity.free_mail))
-    return both.groupby(columns, dropna=False, as_index=False).seen_at.min()
+    return _first_seen(both[[*columns, "seen_at"]], ["record_id", "identifier", "value", "raw"])
+
+
+def _first_seen(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """One row for each `by` of a source, with the first moment at which it was seen."""
+    if not frame.duplicated(by[:2]).any():  # mostly, and quick to see
+        return frame
+    return frame.groupby(["source", *by], dropna=False, as_index=False).seen_at.min()
 
 
 def collect_people(sources: Mapping[str, SourceTable], identifiers: pd.DataFrame, config: Config, key: bytes) -> pd.DataFrame:
