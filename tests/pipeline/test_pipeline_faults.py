@@ -140,9 +140,9 @@ def test_interrupted_runs_stop_soon_and_say_how_to_go_on(finished):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["events.parquet", "events_0.parquet"])  # the table, and what is kept while it is made
+@pytest.mark.parametrize("file", ["events.parquet", "events_pos_0.parquet"])  # the table, and what is kept while it is made
 def test_a_full_disk_leaves_whole_files_only(finished, file):
-    room = 400_000 if file == "events_0.parquet" else len(finished.table_bytes("base")[file]) - 1
+    room = 400_000 if file == "events_pos_0.parquet" else len(finished.table_bytes("base")[file]) - 1
 
     def small_files_only() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
