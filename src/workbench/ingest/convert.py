@@ -72,14 +72,10 @@ class Kept:
     stored: tuple[str, ...]
     fixed: Mapping[str, ir.Scalar]
 
-    @property
-    def has_events(self) -> bool:
-        return RAW_ID in self.columns
-
     def table(self, rows: ir.Table, source: Source) -> ir.Table:
-        """The stored columns of all files -> the rows as `with_events` has them, see `_with_events_alone` for the cells."""
+        """The stored columns of all files -> the rows, with their events (and the cells of `_with_events_alone`) where they were converted."""
         whole = engine.with_constants(rows, self.fixed, [engine.ROW, engine.FILE, *self.columns])
-        return _as_written(whole, source) if self.has_events else whole
+        return _as_written(whole, source) if RAW_ID in self.columns else values.without_missing(whole, source)
 
 
 def kept_of_text(con: Any, name: str, source: Source, config: Config | None, needed: Collection[str], further: int = 0) -> Kept:
@@ -243,7 +239,7 @@ class _Declared:
         found = {
             "channel": self._channel(row), "event_type": kind, **texts, **{fact: row[self.own(fact)] for fact in NUMBERS},
             "own_brand": _flag(row, events.own_brand), "machine": _flag(row, events.machine), "duration_hours": self._hours(row),
-            "fault": self._told(row, 1), "reason": self._told(row, 2),
+            **self._told(row),
         }  # fmt: skip
         moment = ibis.cases((~row[self.own("placeholder")], self._at(row)))
         return {moment_of(self.source, self.place): moment, **{column_of(self.place, fact): v for fact, v in found.items()}}
@@ -255,11 +251,8 @@ class _Declared:
 
     # -- parts of them ---------------------------------------------------------------------------------------------
 
-    def _at_column(self) -> str:
-        return _step(_first_alike(self.source, self.place), "at")
-
     def _at(self, row: ir.Table) -> ir.TimestampValue:
-        return row[self._at_column()]
+        return row[_step(_first_alike(self.source, self.place), "at")]
 
     def _columns_with_marks(self, row: ir.Table) -> list[str]:
         return list(dict.fromkeys(c for fact, c in self.number_columns if fact in MONEY and row[c].type().is_string()))
@@ -311,11 +304,16 @@ class _Declared:
             found.append((outside, self.events.score, values.OUTSIDE))
         return found
 
-    def _told(self, row: ir.Table, part: int) -> ir.StringValue:
-        """The column or the reason of a row's first fault; missing where it has none."""
-        number = row[self.own("fault")]
-        named = [(number == n, ibis.literal(fault[part])) for n, fault in enumerate(self._faults(row))]
-        return ibis.cases((number.isnull(), ibis.null("string")), *named, else_=ibis.null("string"))
+    def _told(self, row: ir.Table) -> dict[str, ir.StringValue]:
+        """fault, reason: the column and the reason of a row's first fault; missing where it has none."""
+        number, faults, nothing = row[self.own("fault")], self._faults(row), ibis.null("string")
+        told = {"fault": [column for _, column, _ in faults], "reason": [reason for _, _, reason in faults]}
+        return {
+            fact: ibis.cases(
+                (number.isnull(), nothing), *[(number == n, ibis.literal(text)) for n, text in enumerate(texts)], else_=nothing
+            )
+            for fact, texts in told.items()
+        }
 
     def _kinds(self) -> tuple[str, ...]:
         kind = self.events.type

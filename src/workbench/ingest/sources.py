@@ -163,8 +163,6 @@ def _of_parts(con: Any, name: str, source: Source, parts: Mapping[str, list[Part
     faults = [Fault(file, line, reason) for file, of_file in parts.items() for part in of_file for line, reason in part.faults]
     rows = sum(part.rows for part in everything)
     reused = sum(part.rows for part in everything if part.is_reused)
-    if not kept.has_events:
-        table = values.without_missing(table, source)
     return SourceTable(name, source, table, rows + len(faults), faults, notes, len(parts), rows - reused, reused)
 
 
