@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
+import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -118,29 +121,55 @@ def read_again(config: Config, folder: Path) -> float:
     return cpu() - started
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One reading of the files beside a typed copy right before and after it; ratios: by the clock, in processor time."""
+
+    seconds: float
+    copies: tuple[float, float]
+    ratios: tuple[float, float]
+    used: float
+    steps: dict[str, float]
+    again: float
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{step} {s:.1f}" for step, s in self.steps.items())
+        return (
+            f"  ingest {self.seconds:.1f} s, typed copy {self.copies[0]:.1f} and {self.copies[1]:.1f} s: ratio {self.ratios[0]:.2f} by the clock, "
+            f"{self.ratios[1]:.2f} in processor time ({self.used:.0f} s: {steps}; reading again in a later run {self.again:.1f})"
+        )
+
+
+def measure(folder: Path, rows: int) -> Measured:
+    """Ingest the files as a first run does, between two typed copies: the machine may be noisy."""
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    first = copy_with_types(folder)
+    config, started, used = configuration(folder), time.perf_counter(), cpu()
+    steps = ingest(config, folder, rows)
+    whole, used = time.perf_counter() - started, cpu() - used
+    again = read_again(config, folder)
+    second = copy_with_types(folder)
+    ratios = (2 * whole / (first[0] + second[0]), 2 * used / (first[1] + second[1]))
+    return Measured(whole, (first[0], second[0]), ratios, used, steps, again)
+
+
 def main() -> None:
-    """Print the ratio, from files of our own making."""
+    """Print the ratios of several readings and their median, from files of our own making."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--times", type=int, default=5)
     options = parser.parse_args()
+    found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_files(folder, options.rows, 4)
         size = sum(p.stat().st_size for p in folder.glob("*.csv")) / 2**30
-        first = copy_with_types(folder)
-        config, started, used = configuration(folder), time.perf_counter(), cpu()
-        steps = ingest(config, folder, options.rows)
-        whole, used = time.perf_counter() - started, cpu() - used
-        steps["(in a later run: read"] = read_again(config, folder)
-        second = copy_with_types(folder)  # before and after: the machine may be noisy
-    print(
-        f"{options.rows:,} order lines, {size:.2f} GiB of CSV: ingest {whole:.1f} s, typed copy {first[0]:.1f} and {second[0]:.1f} s"
-    )
-    print(
-        f"  ratio {2 * whole / (first[0] + second[0]):.2f} by the clock, {2 * used / (first[1] + second[1]):.2f} in processor time ({used:.0f} s); "
-        + ", ".join(f"{step} {s:.1f} s" for step, s in steps.items())
-        + ")"
-    )
+        print(f"{options.rows:,} order lines, {size:.2f} GiB of CSV, {options.times} times:")
+        for _ in range(options.times):
+            found.append(measure(folder, options.rows))
+            print(found[-1], flush=True)
+    clock, processor = (statistics.median(each) for each in zip(*(one.ratios for one in found), strict=True))
+    print(f"  median ratio {clock:.2f} by the clock, {processor:.2f} in processor time")
     print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
 

@@ -167,11 +167,11 @@ _DAY = 86_400_000  # milliseconds
 def trimmed(column: ir.Column, empty: str | None = "") -> ir.Column:
     """Text without blanks around it, nothing else being `empty`; a look at both ends is a quarter of the work, and mostly enough.
 
-    A column of another type comes back as it is.
+    A column of another type comes back as it is. (Vertical tabs and form feeds are control characters, which are removed before.)
     """
     if not column.type().is_string():
         return column
-    blank = functools.reduce(operator.or_, (column.endswith(end) for end in " \t\n\r\v\f"), column < "!")
+    blank = functools.reduce(operator.or_, (column.endswith(end) for end in " \t\n\r"), column < "!")
     bare = column.strip() if empty is not None else column.strip().nullif("")
     return ibis.cases((blank, bare), else_=column)
 
@@ -284,11 +284,14 @@ def currency_mark(column: ir.StringColumn) -> ir.StringValue:
     return ibis.coalesce(code.nullif(""), symbol.nullif(""))
 
 
-def parse_code(column: ir.Column) -> ir.StringValue:
-    """A record number or code -> its one spelling: 1.0 is 1, blanks go, leading zeros and every digit stay; missing when empty."""
-    text = trimmed(column).cast("string")
+def parse_code(column: ir.Column, bare: ir.Column | None = None) -> ir.StringValue:
+    """A record number or code -> its one spelling: 1.0 is 1, blanks go, leading zeros and every digit stay; missing when empty.
+
+    bare: the column without blanks around it, missing when empty, where it is known already.
+    """
+    text = (trimmed(column, empty=None) if bare is None else bare).cast("string")
     whole = text.endswith(".0") & text.re_search(r"^\d+\.0$")
-    return ibis.cases((whole, text.substr(0, text.length() - 2)), else_=text).nullif("")
+    return ibis.cases((whole, text.substr(0, text.length() - 2)), else_=text)
 
 
 _MARK = r"(?:[A-Z]{3}|[$€£¥])"
@@ -350,8 +353,11 @@ def few_words(table: ir.Table, columns: Sequence[str]) -> dict[str, list[str]]:
     """Those text columns that hold few different words -> {column: its words, sorted}."""
     if not columns:
         return {}
-    found = fetch_row(table.agg(**{column: table[column].collect(distinct=True) for column in columns}))
-    return {column: sorted(words) for column, words in found.items() if words and len(words) <= FEW_WORDS}
+    # Not as one list for each: a column of millions of words has to be able to spill.
+    kinds = [table.select(word=table[c]).distinct().limit(FEW_WORDS + 1).mutate(column=ibis.literal(c)) for c in columns]
+    found = fetch(ibis.union(*kinds) if len(kinds) > 1 else kinds[0])
+    few = found.groupby("column").filter(lambda words: len(words) <= FEW_WORDS).dropna()
+    return {column: sorted(words) for column, words in few.groupby("column").word}
 
 
 def _as_words(query: str, words: Mapping[str, Sequence[str]]) -> str:
@@ -380,6 +386,13 @@ def stage(table: ir.Table) -> ir.Table:
     con, fixed = table.get_backend(), constants(table)
     varying = _varying(table, fixed)
     return with_constants(con.sql(con.compile(varying), schema=varying.schema()), fixed, table.columns)
+
+
+def as_view(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
+    """The same expression under a name, of which further steps are compiled without compiling it again; of the embedded engine alone."""
+    fixed, view = constants(table), f"{name}_{next(_numbers)}"
+    con.raw_sql(f"CREATE TEMP VIEW {_name(view)} AS {con.compile(_varying(table, fixed))}")
+    return with_constants(con.table(view), fixed, table.columns)
 
 
 def _varying(table: ir.Table, fixed: Mapping[str, ir.Scalar]) -> ir.Table:

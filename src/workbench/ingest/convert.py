@@ -149,7 +149,7 @@ def _converted(table: ir.Table, name: str, source: Source, config: Config) -> tu
     row = engine.stage(table.mutate(**written, **bare))
     plain = {_plain(c): engine.plain_number(row[_cell(c)], source.decimal) for each in declared for _, c in each.number_columns}
     row = engine.stage(row.mutate(**plain, **_all(each.kind(row) for each in declared)))
-    raw_id = engine.parse_code(row[_cell(source.record_id)]) if source.record_id else ibis.null("string")
+    raw_id = engine.parse_code(row[_cell(source.record_id)], row[source.record_id]) if source.record_id else ibis.null("string")
     row = engine.stage(row.mutate(**{RAW_ID: raw_id}, **_all(each.parsed(row) for each in declared)))
     row = engine.stage(row.mutate(**_all(each.numbers(row) for each in declared)))
     return engine.stage(row.mutate(**_all(each.first_fault(row) for each in declared))), declared

@@ -24,7 +24,7 @@ ORDER = (
     "customer_id", "occurred_at", "source", "channel", "event_type", "order_id", "item", "category", "subcategory", "quantity",
     "amount", "discount", "cost", "campaign_id", "topic", "score", "own_brand", "machine", "duration_hours",
 )  # fmt: skip
-WORDS = ("source", "channel", "event_type")
+WORDS = ("source", "channel", "event_type", "category", "subcategory", "campaign_id", "topic")
 
 
 def read_events(con: Any, sources: Mapping[str, SourceTable], config: Config) -> ir.Table:
@@ -47,7 +47,7 @@ def all_events(con: Any, sources: Mapping[str, SourceTable], config: Config) -> 
             "Without what customers did there is nothing to describe.",
             "say in the configuration what a source's rows are:\n  sources: {NAME: {events: [{type: order, at: COLUMN, amount: COLUMN}]}}",
         )
-    return _together(parts)
+    return engine.as_view(con, _together(parts), "events")
 
 
 def _kept_events(con: Any, opened: SourceTable, config: Config) -> list[ir.Table]:
@@ -103,7 +103,7 @@ def tie_to_customers(con: Any, events: ir.Table, records: pd.DataFrame, identiti
     """
     sound = events.filter(events.reason.isnull())
     fixed = {c: value for c, value in engine.constants(sound).items() if c in ORDER}
-    words = engine.few_words(sound, [c for c in WORDS if c not in fixed])
+    words = engine.few_words(events, [c for c in WORDS if c not in fixed])
     tied = _with_owners(con, sound, records, identities).select("place", *[c for c in ORDER if c not in fixed])
     return engine.with_constants(engine.in_order(tied, ["place", "occurred_at"], words), fixed, ORDER)
 

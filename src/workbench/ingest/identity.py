@@ -190,7 +190,9 @@ def link_records(
 def _ranked(records: pd.DataFrame, trust: Mapping[str, int]) -> pd.DataFrame:
     """Records in the order in which they would name a customer: most trusted source, then earliest, then by name."""
     # A record keyed by e-mail may stand under several spellings; it is still one record.
-    ranked = records.groupby(["source", "record_id"], as_index=False).first_seen_at.min()
+    ranked = records[["source", "record_id", "first_seen_at"]]
+    if ranked.duplicated(["source", "record_id"]).any():
+        ranked = ranked.groupby(["source", "record_id"], as_index=False).first_seen_at.min()
     ranked = ranked.assign(trust=ranked.source.map(trust).fillna(0))
     ranked = ranked.sort_values(
         ["trust", "first_seen_at", "source", "record_id"],
@@ -204,13 +206,14 @@ def _ranked(records: pd.DataFrame, trust: Mapping[str, int]) -> pd.DataFrame:
 def _without_crowds(usable: pd.DataFrame, settings: Identity, counts: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
     limit, by = settings.max_records_per_value, ["identifier", "value"]
     persons = usable[counts[usable.node] > 0]
+    persons = persons[persons.groupby("value").node.transform("size") > limit]  # mostly none, and quick to see
     sizes = persons.groupby([*by, "source"]).record_id.nunique().groupby(by).max()
     crowds = sizes[sizes > limit].to_frame("records").assign(reason=f"on more than {limit} records of one source")
     shared = _of_several_accounts(usable)
     both = pd.concat([crowds, shared[~shared.index.isin(crowds.index)]])
-    keep = ~pd.MultiIndex.from_frame(usable[by]).isin(both.index)
+    usable = usable[~pd.MultiIndex.from_frame(usable[by]).isin(both.index)] if len(both) else usable
     crowded = both.rename_axis(by).reset_index()[["identifier", "records", "reason"]]
-    return usable[keep], crowded.astype({"identifier": "str", "records": "int64", "reason": "str"})
+    return usable, crowded.astype({"identifier": "str", "records": "int64", "reason": "str"})
 
 
 def _of_several_accounts(usable: pd.DataFrame) -> pd.DataFrame:
@@ -265,7 +268,8 @@ def _later_links(
     """Later records -> one link each where all their identifiers point to one earlier customer."""
     later = ordered.node[ordered.first_seen_at >= as_of]
     is_later = usable.node.isin(later)
-    known = usable[~is_later & (usable.seen_at.isna() | (usable.seen_at < as_of))]
+    asked = usable.value.isin(usable.value[is_later])
+    known = usable[asked & ~is_later & (usable.seen_at.isna() | (usable.seen_at < as_of))]
     holders = known.assign(owner=customer[known.node]).groupby(["identifier", "value"], as_index=False).agg(
         anchor=("node", "min"), owners=("owner", "nunique"), owner=("owner", "min")
     )  # fmt: skip

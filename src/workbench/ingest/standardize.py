@@ -150,9 +150,16 @@ def standardize(kind: str, values: pd.Series, region: str, pattern: str = "iso")
         "organisation": standardize_organisation,
         "domain": standardize_domain,
     }
-    rule = rules.get(kind) or (standardize_name if kind in PERSONAL else standardize_code)
+    if kind not in rules and kind not in PERSONAL:
+        return _standardize_codes(values)
+    rule = rules.get(kind) or standardize_name
     distinct = {v: rule(v) for v in values.dropna().unique().tolist()}
     return values.map(distinct).astype("str")
+
+
+def _standardize_codes(values: pd.Series) -> pd.Series:
+    plain = values.str.fullmatch("[!-~]+", na=False)  # most are, and only their case can differ
+    return values.str.upper().where(plain, values[~plain].map(standardize_code)).astype("str")
 
 
 YES = ("yes", "y", "true", "1", "1.0", "granted", "opt-in", "opted in", "subscribed")

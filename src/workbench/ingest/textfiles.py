@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import concurrent.futures
 import gzip
 import hashlib
 import re
@@ -64,15 +65,14 @@ def scan(path: Path, heads: Iterable[int] = (), with_hash: bool = True) -> Facts
     """One pass over a file's bytes -> Facts; `heads`: numbers of first bytes whose SHA-256 is wanted too."""
     import numpy as np
 
-    facts, hasher, marks, after_cr = Facts(), hashlib.sha256(), sorted(set(heads)), False
-    with path.open("rb", buffering=0) as file:
+    facts, marks, after_cr = Facts(), sorted(set(heads)), False
+    with path.open("rb", buffering=0) as file, _Hasher(with_hash) as hasher:
         while True:
             room = marks[0] - facts.size if marks and facts.size < marks[0] <= facts.size + CHUNK else CHUNK
             chunk = file.read(room)
             if not chunk:
                 break
-            if with_hash:
-                hasher.update(chunk)
+            hasher.update(chunk)
             facts.size += len(chunk)
             while marks and marks[0] <= facts.size:
                 facts.heads[marks.pop(0)] = hasher.hexdigest()
@@ -82,9 +82,30 @@ def scan(path: Path, heads: Iterable[int] = (), with_hash: bool = True) -> Facts
             facts.overlong |= not lines and len(chunk) == CHUNK
             if low != lines or after_cr:
                 after_cr = _count_rare(facts, chunk, after_cr)
+        facts.sha256 = hasher.hexdigest()
     facts.cr += after_cr
-    facts.sha256 = hasher.hexdigest()
     return facts
+
+
+class _Hasher(concurrent.futures.ThreadPoolExecutor):
+    """SHA-256 of what comes, computed beside the work of whoever hands it over (both leave Python meanwhile)."""
+
+    def __init__(self, is_wanted: bool):
+        super().__init__(max_workers=1)
+        self._is_wanted, self._sha256, self._last = is_wanted, hashlib.sha256(), None
+
+    def update(self, chunk: bytes) -> None:
+        if self._is_wanted:
+            self._wait()
+            self._last = self.submit(self._sha256.update, chunk)
+
+    def hexdigest(self) -> str:
+        self._wait()
+        return self._sha256.hexdigest()
+
+    def _wait(self) -> None:
+        if self._last:
+            self._last.result()
 
 
 def _count_rare(facts: Facts, chunk: bytes, after_cr: bool) -> bool:
