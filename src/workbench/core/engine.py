@@ -336,6 +336,11 @@ def with_constants(table: ir.Table, fixed: Mapping[str, ir.Scalar], columns: Seq
     return table.select(**{name: fixed[name] if name in fixed else table[name] for name in columns})
 
 
+def together(tables: Sequence[ir.Table]) -> ir.Table:
+    """The rows of one or more tables of the same columns."""
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
 def in_order(table: ir.Table, first: Sequence[str], words: Mapping[str, Sequence[str]]) -> ir.Table:
     """Rows sorted by the columns `first`, those alike in them by a 64-bit hash of all others: one order whatever the order before.
 
@@ -353,11 +358,10 @@ def few_words(table: ir.Table, columns: Sequence[str]) -> dict[str, list[str]]:
     """Those text columns that hold few different words -> {column: its words, sorted}."""
     if not columns:
         return {}
-    # Not as one list for each: a column of millions of words has to be able to spill.
-    kinds = [table.select(word=table[c]).distinct().limit(FEW_WORDS + 1).mutate(column=ibis.literal(c)) for c in columns]
-    found = fetch(ibis.union(*kinds) if len(kinds) > 1 else kinds[0])
-    few = found.groupby("column").filter(lambda words: len(words) <= FEW_WORDS).dropna()
-    return {column: sorted(words) for column, words in few.groupby("column").word}
+    # Not as one list for each: a column of millions of words has to be able to spill. Two more: one too many, and what is missing.
+    kinds = [table.select(word=table[c]).distinct().limit(FEW_WORDS + 2).mutate(column=ibis.literal(c)) for c in columns]
+    found = fetch(together(kinds)).dropna()
+    return {column: sorted(words) for column, words in found.groupby("column").word if len(words) <= FEW_WORDS}
 
 
 def _as_words(query: str, words: Mapping[str, Sequence[str]]) -> str:
@@ -390,9 +394,14 @@ def stage(table: ir.Table) -> ir.Table:
 
 def as_view(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
     """The same expression under a name, of which further steps are compiled without compiling it again; of the embedded engine alone."""
-    fixed, view = constants(table), f"{name}_{next(_numbers)}"
-    con.raw_sql(f"CREATE TEMP VIEW {_name(view)} AS {con.compile(_varying(table, fixed))}")
-    return with_constants(con.table(view), fixed, table.columns)
+    fixed = constants(table)
+    return with_constants(_view(con, name, con.compile(_varying(table, fixed))), fixed, table.columns)
+
+
+def _view(con: ibis.BaseBackend, name: str, query: str) -> ir.Table:
+    view = f"{name}_{next(_numbers)}"
+    con.raw_sql(f"CREATE TEMP VIEW {_name(view)} AS {query}")
+    return con.table(view)
 
 
 def _varying(table: ir.Table, fixed: Mapping[str, ir.Scalar]) -> ir.Table:
@@ -651,12 +660,12 @@ def read_parts(con: ibis.BaseBackend, name: str, parts: Sequence[tuple[Path, str
     found = con.con.execute(f"SELECT * FROM read_parquet({_quoted(parts[0][0])}) LIMIT 0").description
     has_marks = "is_row" in [column[0] for column in found]
     chosen = "".join(f", c{n} AS {_name(column)}" for n, column in enumerate(columns))
-    view = f"{name}_{next(_numbers)}"
-    con.raw_sql(
-        f"CREATE TEMP VIEW {_name(view)} AS SELECT CAST(file_row_number + 1 + [{before}]{at} AS BIGINT) AS {ROW}, "
-        f"[{places}]{at} AS {FILE}{chosen} FROM read_parquet([{paths}]){' WHERE is_row' if has_marks else ''}"
+    return _view(
+        con,
+        name,
+        f"SELECT CAST(file_row_number + 1 + [{before}]{at} AS BIGINT) AS {ROW}, "
+        f"[{places}]{at} AS {FILE}{chosen} FROM read_parquet([{paths}]){' WHERE is_row' if has_marks else ''}",
     )
-    return con.table(view)
 
 
 def read_parquet_files(con: ibis.BaseBackend, name: str, files: Sequence[tuple[Path, str]], columns: Sequence[str]) -> ir.Table:
@@ -666,9 +675,7 @@ def read_parquet_files(con: ibis.BaseBackend, name: str, files: Sequence[tuple[P
         f"SELECT CAST(file_row_number + 1 AS BIGINT) AS {ROW}, {_quoted(file)} AS {FILE}{chosen} FROM read_parquet([{_quoted(path)}])"
         for path, file in files
     ]
-    view = f"{name}_{next(_numbers)}"
-    con.raw_sql(f"CREATE TEMP VIEW {_name(view)} AS {' UNION ALL '.join(selects)}")
-    return con.table(view)
+    return _view(con, name, " UNION ALL ".join(selects))
 
 
 LARGEST_DICTIONARY = 100_000  # bytes; looking for repeats among texts that hardly repeat takes longer than writing them

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import ibis
 import pandas as pd
 from pydantic import ValidationError
 
@@ -96,7 +95,7 @@ def _as_of(con: Any, config: Config, happened: list[Any]) -> list[Problem]:
         if happened:
             # The faults of rows were told source by source: only the rows without any are asked here.
             sound = [events.filter(events.fault.isnull()) for events in happened]
-            check_as_of(ibis.union(*sound) if sound[1:] else sound[0], config)
+            check_as_of(engine.together(sound), config)
     except InputError as fault:
         return [Problem("values", fault)]
     return []

@@ -47,7 +47,7 @@ def all_events(con: Any, sources: Mapping[str, SourceTable], config: Config) -> 
             "Without what customers did there is nothing to describe.",
             "say in the configuration what a source's rows are:\n  sources: {NAME: {events: [{type: order, at: COLUMN, amount: COLUMN}]}}",
         )
-    return engine.as_view(con, _together(parts), "events")
+    return engine.as_view(con, engine.together(parts), "events")
 
 
 def _kept_events(con: Any, opened: SourceTable, config: Config) -> list[ir.Table]:
@@ -58,10 +58,6 @@ def _kept_events(con: Any, opened: SourceTable, config: Config) -> list[ir.Table
         else engine.materialize(con, part, f"events_{opened.name}_{place}", on_disk=True)
         for place, (declared, part) in enumerate(zip(opened.source.events, declared_events(opened, config), strict=True))
     ]
-
-
-def _together(parts: list[ir.Table]) -> ir.Table:
-    return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
 
 def declared_events(opened: SourceTable, config: Config) -> list[ir.Table]:
@@ -103,6 +99,7 @@ def tie_to_customers(con: Any, events: ir.Table, records: pd.DataFrame, identiti
     """
     sound = events.filter(events.reason.isnull())
     fixed = {c: value for c, value in engine.constants(sound).items() if c in ORDER}
+    # Of all events: to tell the sound ones would be computed again for each column.
     words = engine.few_words(events, [c for c in WORDS if c not in fixed])
     tied = _with_owners(con, sound, records, identities).select("place", *[c for c in ORDER if c not in fixed])
     return engine.with_constants(engine.in_order(tied, ["place", "occurred_at"], words), fixed, ORDER)
@@ -132,7 +129,7 @@ def add_costs(con: Any, events: ir.Table, sources: Mapping[str, SourceTable]) ->
     rates = [_rates(opened) for opened in sources.values() if opened.source.costs]
     if not rates:
         return events
-    table = ibis.union(*rates) if len(rates) > 1 else rates[0]
+    table = engine.together(rates)
     # One rate per item, whatever the file repeats; the largest is the cautious one.
     table = table.group_by("priced_item").agg(rate=table.rate.max())
     joined = events.left_join(table, events.item == table.priced_item)

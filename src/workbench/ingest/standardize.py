@@ -6,6 +6,7 @@ import datetime as dt
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -150,16 +151,15 @@ def standardize(kind: str, values: pd.Series, region: str, pattern: str = "iso")
         "organisation": standardize_organisation,
         "domain": standardize_domain,
     }
-    if kind not in rules and kind not in PERSONAL:
-        return _standardize_codes(values)
-    rule = rules.get(kind) or standardize_name
+    if rule := rules.get(kind) or (standardize_name if kind in PERSONAL else None):
+        return _by_rule(values, rule)
+    plain = values.str.fullmatch("[!-~]+", na=False)  # of codes most are, and only their case can differ
+    return values.str.upper().where(plain, _by_rule(values[~plain], standardize_code)).astype("str")
+
+
+def _by_rule(values: pd.Series, rule: Callable[[str], str | None]) -> pd.Series:
     distinct = {v: rule(v) for v in values.dropna().unique().tolist()}
     return values.map(distinct).astype("str")
-
-
-def _standardize_codes(values: pd.Series) -> pd.Series:
-    plain = values.str.fullmatch("[!-~]+", na=False)  # most are, and only their case can differ
-    return values.str.upper().where(plain, values[~plain].map(standardize_code)).astype("str")
 
 
 YES = ("yes", "y", "true", "1", "1.0", "granted", "opt-in", "opted in", "subscribed")

@@ -66,13 +66,14 @@ def scan(path: Path, heads: Iterable[int] = (), with_hash: bool = True) -> Facts
     import numpy as np
 
     facts, marks, after_cr = Facts(), sorted(set(heads)), False
-    with path.open("rb", buffering=0) as file, _Hasher(with_hash) as hasher:
+    with path.open("rb", buffering=0) as file, _Hasher() as hasher:
         while True:
             room = marks[0] - facts.size if marks and facts.size < marks[0] <= facts.size + CHUNK else CHUNK
             chunk = file.read(room)
             if not chunk:
                 break
-            hasher.update(chunk)
+            if with_hash:
+                hasher.update(chunk)
             facts.size += len(chunk)
             while marks and marks[0] <= facts.size:
                 facts.heads[marks.pop(0)] = hasher.hexdigest()
@@ -90,14 +91,13 @@ def scan(path: Path, heads: Iterable[int] = (), with_hash: bool = True) -> Facts
 class _Hasher(concurrent.futures.ThreadPoolExecutor):
     """SHA-256 of what comes, computed beside the work of whoever hands it over (both leave Python meanwhile)."""
 
-    def __init__(self, is_wanted: bool):
+    def __init__(self) -> None:
         super().__init__(max_workers=1)
-        self._is_wanted, self._sha256, self._last = is_wanted, hashlib.sha256(), None
+        self._sha256, self._last = hashlib.sha256(), None
 
     def update(self, chunk: bytes) -> None:
-        if self._is_wanted:
-            self._wait()
-            self._last = self.submit(self._sha256.update, chunk)
+        self._wait()  # no more than one chunk lies ready
+        self._last = self.submit(self._sha256.update, chunk)
 
     def hexdigest(self) -> str:
         self._wait()
