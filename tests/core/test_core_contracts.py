@@ -102,6 +102,7 @@ def events(con):
     nothing = {c: ibis.null(engine.MONEY) for c in ("discount", "cost")}
     return table.mutate(
         customer_id=ibis.null("string"),
+        customer_number=ibis.null("int64"),
         occurred_at=engine.utc_time(table.occurred_at, "UTC").cast("timestamp('UTC', 6)"),
         **money,
         **nothing,

@@ -252,3 +252,17 @@ def test_parquet_keeps_rows_in_order_and_times_in_utc(con, tmp_path):
     path = tmp_path / "it's.parquet"
     engine.write_parquet(con, table.order_by(-table.n), path)
     assert engine.read_parquet(con, path).n.to_pyarrow().to_pylist() == list(range(4999, -1, -1))
+
+
+@pytest.mark.parametrize("others", [0, 2_000])
+def test_a_word_has_its_place_among_few_words_and_among_many(con, others):
+    """Few words are looked up in a list, many in a table; nobody sees which."""
+    words = ["tea", "ham", *(f"word {n}" for n in range(others))]
+    texts = engine.as_table(con, pa.table({"text": ["ham", None, "tea", "HAM", "", "tea"]}), "texts")
+    placed = engine.with_place(texts, "text", words)
+    found = engine.fetch(placed.group_by("text", "text_place").agg(rows=placed.count()))
+    assert dict(zip(found.text.fillna("nothing"), zip(found.text_place, found.rows, strict=True), strict=True)) == {
+        "ham": (1, 1), "tea": (0, 2), "HAM": (engine.NOT_THERE, 1), "": (engine.NOT_THERE, 1), "nothing": (engine.NOT_THERE, 1),
+    }  # fmt: skip
+    assert engine.count_rows(placed.filter(engine.is_among(placed.text, words[:2]))) == 3
+    assert engine.fetch(engine.with_place(texts, "text", [])).text_place.eq(engine.NOT_THERE).all()

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from workbench.core.config import Engine, FeatureSettings
 from workbench.core.engine import as_table, connect
+from workbench.features.purchases import kept_orders
 from workbench.features.window import Window
 
 MONEY = ("quantity", "amount", "discount", "cost")
 SCHEMA = pa.schema(
     [
-        ("customer_id", pa.string()), ("occurred_at", pa.timestamp("us", "UTC")), ("source", pa.string()), ("channel", pa.string()),
+        ("customer_id", pa.string()), ("customer_number", pa.int64()), ("occurred_at", pa.timestamp("us", "UTC")), ("source", pa.string()), ("channel", pa.string()),
         ("event_type", pa.string()), ("order_id", pa.string()), ("item", pa.string()), ("category", pa.string()),
         ("subcategory", pa.string()), *[(name, pa.decimal128(18, 4)) for name in MONEY], ("campaign_id", pa.string()),
         ("topic", pa.string()), ("score", pa.float64()), ("own_brand", pa.bool_()), ("machine", pa.bool_()),
@@ -83,9 +84,22 @@ def engine():
     return connect(Engine())
 
 
+def numbered(rows):
+    """Rows -> Arrow table in which customers have numbers in the order of their ids, as ingest gives them."""
+    rows = list(rows)
+    numbers = {customer: n for n, customer in enumerate(sorted({row["customer_id"] for row in rows} - {None}))}
+    return pa.Table.from_pylist([row | {"customer_number": numbers.get(row["customer_id"])} for row in rows], schema=SCHEMA)
+
+
 def table(rows):
     """Rows -> events on the engine."""
-    return as_table(engine(), pa.Table.from_pylist(list(rows), schema=SCHEMA), "hand_made")
+    return as_table(engine(), numbered(rows), "hand_made")
+
+
+def inside(rows, window=WINDOW):
+    """Rows -> events in a window and their orders."""
+    happened = window.events(table(rows))
+    return happened, kept_orders(happened, window)
 
 
 @st.composite

@@ -5,12 +5,13 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
-from feature_events import AS_OF, WINDOW, ZONE, event, order, table
+from feature_events import AS_OF, WINDOW, ZONE, event, inside, order, table
 from sklearn.metrics import adjusted_mutual_info_score
 
 from workbench.core.config import Attributes
 from workbench.core.engine import fetch
 from workbench.features import accounts, attention, habits, intent, profile, topics
+from workbench.features.tally import tally_events
 from workbench.features.window import Window
 
 
@@ -36,7 +37,7 @@ def test_an_item_bought_again_in_a_later_order_is_a_repurchase():
     rows = [order("a", "2024-04-01T10:00", "o1", 5, item="milk"), order("a", "2024-04-01T10:00", "o1", 5, item="milk"),
             order("a", "2024-04-02T10:00", "o2", 5, item="milk"), order("a", "2024-04-03T10:00", "o3", 5, item="bread"),
             order("b", "2024-04-03T10:00", "o4", 5, item="tea")]  # fmt: skip
-    found = computed(habits.habit_features(table(rows), WINDOW.events(table(rows)), WINDOW, 0.0, frozenset({"item"}), 42))
+    found = computed(habits.habit_features(table(rows), *inside(rows), WINDOW, 0.0, frozenset({"item"}), 42))
     assert found.item_count.to_dict() == {"a": 2, "b": 1}
     assert found.repurchase_share.to_dict() == {"a": 0.25, "b": 0}
 
@@ -45,7 +46,7 @@ def test_the_price_tier_ranks_items_within_their_category_by_what_was_spent_on_t
     rows = [order("a", "2024-04-01T10:00", "o1", 10, "X", item="dear", quantity=1), order("b", "2024-04-01T10:00", "o2", 4, "X", item="cheap", quantity=4),
             order("c", "2024-04-01T10:00", "o3", 10, "X", item="dear", quantity=1), order("c", "2024-04-01T10:00", "o3", 10, "X", item="cheap", quantity=10)]  # fmt: skip
     columns = frozenset({"item", "quantity", "category"})
-    found = computed(habits.habit_features(table(rows), WINDOW.events(table(rows)), WINDOW, 0.0, columns, 42))
+    found = computed(habits.habit_features(table(rows), *inside(rows), WINDOW, 0.0, columns, 42))
     assert found.price_tier.to_dict() == {"a": 1.0, "b": 0.0, "c": 0.5}
 
 
@@ -54,13 +55,13 @@ def test_prices_of_different_units_tell_no_tier():
     rows = [order("a", "2024-04-01T10:00", "f1", 30, "FUEL", item="petrol", quantity=12_000), order("b", "2024-04-01T10:00", "f2", 18, "FUEL", item="wash", quantity=1)]  # fmt: skip
     rows += [order(who, "2024-04-02T10:00", f"{who}{item}", 5, "X", item=item, quantity=count) for who in "ab" for item, count in (("dear", 1), ("cheap", 4))]  # fmt: skip
     columns = frozenset({"item", "quantity", "category"})
-    found = computed(habits.habit_features(table(rows), WINDOW.events(table(rows)), WINDOW, 0.0, columns, 42))
+    found = computed(habits.habit_features(table(rows), *inside(rows), WINDOW, 0.0, columns, 42))
     assert found.price_tier.to_dict() == {"a": 0.5, "b": 0.5}
 
 
 def test_margins_count_only_lines_whose_cost_is_known():
     rows = [order("a", "2024-04-01T10:00", "o1", 10, cost=6), order("a", "2024-04-02T10:00", "o2", 50)]
-    found = computed(habits.habit_features(table(rows), WINDOW.events(table(rows)), WINDOW, 0.0, frozenset({"cost"}), 42))
+    found = computed(habits.habit_features(table(rows), *inside(rows), WINDOW, 0.0, frozenset({"cost"}), 42))
     assert found.margin["a"] == 4
     assert found.margin_rate["a"] == pytest.approx(0.4)
 
@@ -71,7 +72,7 @@ def test_overdue_is_the_silence_in_own_rhythms_and_unknown_after_one_order():
         order("a", "2024-04-05T10:00", "o2", 10),
         order("b", "2024-04-05T10:00", "o3", 10),
     ]
-    found = computed(habits.habit_features(table(rows), WINDOW.events(table(rows)), WINDOW, 5.0, frozenset(), 42))
+    found = computed(habits.habit_features(table(rows), *inside(rows), WINDOW, 5.0, frozenset(), 42))
     assert found.overdue_ratio["a"] == pytest.approx(10 / 6)
     assert np.isnan(found.overdue_ratio["b"])
 
@@ -80,7 +81,7 @@ def test_seasons_are_told_only_where_the_window_saw_all_four():
     assert not any(f.family == "season" for f in habits.habit_catalog(frozenset(), 182))
     year = Window(AS_OF, 366, ZONE)
     rows = [order("a", "2023-07-01T10:00", "o1", 10), order("a", "2023-12-24T10:00", "o2", 10)]
-    found = computed(habits.habit_features(table(rows), year.events(table(rows)), year, 0.0, frozenset(), 366))
+    found = computed(habits.habit_features(table(rows), *inside(rows, year), year, 0.0, frozenset(), 366))
     assert found.loc["a", ["spring_share", "summer_share", "autumn_share", "winter_share"]].tolist() == [0, 0.5, 0, 0.5]
 
 
@@ -229,7 +230,7 @@ def test_needs_and_interests_are_those_that_are_talked_of():
         event("b", "2024-04-01T09:00", "email_click", topic="offers"),
     ]
     happened = WINDOW.events(table(rows))
-    planned = topics.plan_topics(happened, ["ticket", "email_click"], 0.05)
+    planned = topics.plan_topics(happened, tally_events(happened), 0.05)
     found = computed(topics.topic_features(happened, planned, 0.0))
     assert found.ticket_about_late_count.to_dict() == {"a": 2, "b": 0}
     assert found.content_recipes_share.to_dict() == {"a": 1, "b": 0}

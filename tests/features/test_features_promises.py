@@ -16,6 +16,7 @@ from feature_events import (
     SETTINGS,
     WINDOW,
     event,
+    inside,
     order,
     rich_events,
     rich_people,
@@ -53,7 +54,8 @@ def ready(rows, zone):
 
 def bought(company, window, prior=0.0):
     """Features of purchases by customer, which ask most of the calendar."""
-    frame = company.named(fetch(purchases.purchase_features(window.events(company.events), window, prior)))
+    happened = matrix.Happened(company.events, window.events(company.events), window)
+    frame = company.named(fetch(purchases.purchase_features(happened.inside, happened.orders, window, prior)))
     return frame.set_index("customer_id").sort_index()
 
 
@@ -479,23 +481,22 @@ def test_a_rate_without_a_denominator_is_missing_and_never_0(feature):
 
 @functools.cache
 def everything_in_a_category():
-    """-> plan, events in the window; as many categories and channels as there are have a share."""
+    """-> plan, what happened in the window; as many categories and channels as there are have a share."""
     rows = [row | {"category": row["category"] or "Others"} for row in thin()[-1]]
     company = matrix.Known(table(rows))
     whole = FeatureSettings(window_days=84, horizon_days=30, top_categories=50, min_coverage=0)
-    return matrix.plan_features(company, THIN, whole), THIN.events(company.events)
+    return matrix.plan_features(company, THIN, whole), matrix.Happened(company.events, THIN.events(company.events), THIN)
 
 
 @pytest.mark.parametrize("prior", [0.0, 5.0, 1e6])
 @pytest.mark.parametrize("level", ["category", "channel"])
 def test_shares_of_all_categories_and_of_all_channels_add_up_to_one(level, prior):
-    plan, inside = everything_in_a_category()
-    found = (
-        affinity.affinity_features(inside, plan.tops, prior)
+    plan, happened = everything_in_a_category()
+    frame = (
+        affinity.affinity_features(happened.inside, happened.orders, plan.tops, prior)
         if level == "category"
-        else engagement.channel_features(inside, plan.channels, prior)
+        else fetch(engagement.channel_features(happened.inside, plan.channels, prior))
     )
-    frame = found if isinstance(found, pd.DataFrame) else fetch(found)
     shares = frame.filter(regex=f"^{level}_.*_share$")
     assert shares.shape[1] >= 4
     assert shares.stack().between(0, 1).all()
@@ -521,8 +522,7 @@ def test_people_are_told_with_shares_as_they_were_counted():
 
 def test_a_customer_who_paid_nothing_has_no_share_of_categories_without_a_prior():
     rows = [order("free", "2024-04-02T10:00", "o1", 0, "X"), order("paid", "2024-04-02T10:00", "o2", 5, "X")]
-    found = affinity.affinity_features(WINDOW.events(table(rows)), {"category": ("X",), "subcategory": ()}, 0.0)
-    frame = (found if isinstance(found, pd.DataFrame) else fetch(found)).set_index("customer_id")
+    frame = affinity.affinity_features(*inside(rows), {"category": ("X",), "subcategory": ()}, 0.0).set_index("customer_id")
     assert np.isnan(frame.category_x_share["free"])
     assert frame.category_x_share["paid"] == 1
 

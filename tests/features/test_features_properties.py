@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
-from feature_events import COMPANY, SETTINGS, WINDOW, event, generated_orders, order, table
+from feature_events import COMPANY, SETTINGS, WINDOW, event, generated_orders, inside, order, table
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -185,9 +185,7 @@ def test_the_engine_equals_a_plain_computation(rows):
 
 @pytest.mark.parametrize("prior", [0.0, 5.0])
 def test_a_free_order_breaks_nothing(prior):
-    events = table(
-        [order("a", "2024-04-01T10:00", "free", 0, discount=0), order("b", "2024-04-02T10:00", "paid", 10, discount=1)]
-    )
-    frame = fetch(purchases.purchase_features(WINDOW.events(events), WINDOW, prior)).set_index("customer_id")
+    rows = [order("a", "2024-04-01T10:00", "free", 0, discount=0), order("b", "2024-04-02T10:00", "paid", 10, discount=1)]
+    frame = fetch(purchases.purchase_features(*inside(rows), WINDOW, prior)).set_index("customer_id")
     assert frame.aov["a"] == 0
     assert not np.isinf(frame.to_numpy(float)).any()

@@ -3,12 +3,14 @@
 import datetime as dt
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
-from feature_events import AS_OF, COMPANY, SETTINGS, WINDOW, event, order, table
+from feature_events import AS_OF, COMPANY, SETTINGS, WINDOW, event, inside, order, table
 
 from workbench.core.engine import fetch
 from workbench.features import affinity, engagement, habits, matrix, outcomes, purchases
+from workbench.features.tally import tally_events
 from workbench.features.window import Window
 
 
@@ -137,10 +139,8 @@ def test_channel_shares_of_all_channels_add_up_to_one(built):
 
 
 def test_shrinkage_moves_towards_the_population_and_none_leaves_the_raw_share():
-    events = table(COMPANY)
     raw, mild, strong = (
-        fetch(purchases.purchase_features(WINDOW.events(events), WINDOW, prior)).set_index("customer_id")
-        for prior in (0.0, 5.0, 1e9)
+        fetch(purchases.purchase_features(*inside(COMPANY), WINDOW, prior)).set_index("customer_id") for prior in (0.0, 5.0, 1e9)
     )
     assert raw.discount_share.to_dict() == pytest.approx({"a": 10 / 210, "b": 0})
     assert raw.weekend_share.to_dict() == pytest.approx({"a": 2 / 4, "b": 0})
@@ -152,10 +152,10 @@ def test_own_brand_counts_only_where_there_is_a_choice():
     """Who buys fuel, of which there is none but the own brand, does not prefer it."""
     rows = [order("a", f"2024-04-0{d}T10:00", f"f{d}", 90, "FUEL", own_brand=True) for d in range(1, 6)]
     rows += [order(who, "2024-04-02T12:00", f"{who}{own}", 10, "MILK", own_brand=own) for who in "ab" for own in (True, False)]
-    events = WINDOW.events(table(rows))
-    rivals = purchases.own_brand_rivals(events)
+    events, bought = inside(rows)
+    rivals = purchases.own_brand_rivals(tally_events(events))
     assert rivals == ("MILK",)
-    frame = fetch(purchases.purchase_features(events, WINDOW, 5.0, rivals)).set_index("customer_id")
+    frame = fetch(purchases.purchase_features(events, bought, WINDOW, 5.0, rivals)).set_index("customer_id")
     assert frame.own_brand_share.to_dict() == pytest.approx({"a": 0.5, "b": 0.5})
 
 
@@ -180,10 +180,9 @@ def test_days_are_counted_on_the_local_calendar(zone, as_of, moment, days_ago):
 def test_29_february_is_a_day_like_any_other():
     window = Window(dt.date(2024, 2, 29), 366, "UTC")
     rows = [order("a", "2023-02-28T00:00", "o1", 10), order("a", "2024-02-28T23:59", "o2", 20), order("a", "2024-02-29T00:00", "o3", 40)]  # fmt: skip
-    events = table(rows)
-    found = fetch(purchases.purchase_features(window.events(events), window, 5.0))
+    found = fetch(purchases.purchase_features(*inside(rows, window), window, 5.0))
     assert found[["recency_days", "order_count", "net_revenue"]].values.tolist() == [[1, 2, 30]]
-    happened = fetch(outcomes.outcome_table(matrix.horizon_after(window, 1).events(events), [], set(), ()))
+    happened = fetch(outcomes.outcome_table(matrix.horizon_after(window, 1).events(table(rows)), [], set(), ()))
     assert happened[["future_spend", "future_orders"]].values.tolist() == [[40, 1]]
     assert window.earlier(365).as_of == dt.date(2023, 3, 1)
 
@@ -216,10 +215,10 @@ def test_orders_without_an_id_count_as_separate_actions_of_their_channel():
 def test_two_spellings_of_a_category_and_other_scripts_make_no_clash():
     words = ["Meat", "MEAT", "Käse & Co", "肉", "Мясо", "肉"]
     rows = [order("a", "2024-04-01T10:00", f"o{i}", 10 + i, word) for i, word in enumerate(words)]
-    events = table(rows)
-    tops = {"category": affinity.top_values(WINDOW.events(events), "category", 12), "subcategory": ()}
-    found = affinity.affinity_features(WINDOW.events(events), tops, prior=5.0)
-    assert list(found)[2:] == ["category_肉_share", "category_мясо_share", "category_käse_co_share", "category_meat_share"]
+    events, bought = inside(rows)
+    tops = {"category": affinity.top_values(tally_events(events), "category", 12), "subcategory": ()}
+    found = affinity.affinity_features(events, bought, tops, prior=5.0).set_index("customer_id")
+    assert list(found)[1:] == ["category_肉_share", "category_мясо_share", "category_käse_co_share", "category_meat_share"]
     assert tops["category"] == ("肉", "Мясо", "Käse & Co", "MEAT")
     assert len(affinity.affinity_catalog(tops, {})) == 1 + len(tops["category"])
 
@@ -227,14 +226,14 @@ def test_two_spellings_of_a_category_and_other_scripts_make_no_clash():
 def test_the_largest_categories_come_first_and_ties_by_name():
     rows = [order("a", "2024-04-01T10:00", f"o{i}", amount, word) for i, (word, amount) in enumerate([("C", 5), ("B", 5), ("A", 4), ("D", 9)])]  # fmt: skip
     events = table([*rows, order("a", "2024-04-20T10:00", "later", 1000, "A")])
-    assert affinity.top_values(WINDOW.events(events), "category", 3) == ("D", "B", "C")
+    assert affinity.top_values(tally_events(WINDOW.events(events)), "category", 3) == ("D", "B", "C")
 
 
 def test_a_subcategory_that_readers_know_by_the_word_of_a_category_makes_no_second_feature_of_that_word():
     bought = [("FUEL", "PUMP 1", 50), ("FOOD", "BREAD", 9), ("FOOD", "SNACKS", 8), ("FOOD", "MILK", 7)]
     rows = [order("a", "2024-04-01T10:00", f"o{i}", paid, kind, subcategory=part) for i, (kind, part, paid) in enumerate(bought)]
     counts, names = {"category": 12, "subcategory": 2}, {"FUEL": "fuel", "PUMP 1": "fuel"}
-    tops = affinity.top_levels(WINDOW.events(table(rows)), counts, names)
+    tops = affinity.top_levels(tally_events(WINDOW.events(table(rows))), counts, names)
     assert tops == {"category": ("FUEL", "FOOD"), "subcategory": ("BREAD", "SNACKS")}
     nouns = [f.noun for f in affinity.affinity_catalog(tops, names)]
     assert len(nouns) == len(set(nouns))
@@ -288,3 +287,24 @@ def test_outcomes_are_told_only_where_the_orders_reach_that_far(built, days_left
 def test_the_lower_of_two_answers_at_one_moment_counts():
     rows = [order("a", "2024-04-01T10:00", "o", 5), *[event("a", "2024-04-02T10:00", "survey", score=s) for s in (8.0, 4.0, 6.0)]]
     assert fetch(engagement.engagement_features(WINDOW.events(table(rows)), ["order", "survey"], 5.0)).last_score.to_list() == [4]
+
+
+@pytest.mark.parametrize("many", [3, 70, 1_100])
+def test_categories_are_counted_however_many_there_are(many):
+    """64 of them fit a number of the machine; a thousand fit a list of words."""
+    rows = [order("a", "2024-04-01T10:00", f"o{i}", 1, f"C{i:04}", subcategory=f"S{i % 2}") for i in range(many)]
+    rows += [order("a", "2024-04-02T10:00", "again", 1, "C0001", subcategory="S0"), order("b", "2024-04-02T10:00", "b", 5, None, subcategory="S1")]  # fmt: skip
+    tops = {"category": ("C0001", "C0000"), "subcategory": ("S1",)}
+    found = affinity.affinity_features(*inside(rows), tops, prior=0.0).set_index("customer_id")
+    assert found.category_count.to_dict() == {"a": many, "b": 0}
+    assert found.category_c0001_share.to_dict() == pytest.approx({"a": 2 / (many + 1), "b": 0})
+    assert found.subcategory_s1_share.to_dict() == pytest.approx({"a": (many // 2) / (many + 1), "b": 1})
+
+
+def test_a_category_of_which_no_amount_is_known_has_no_share():
+    rows = [order("a", "2024-04-01T10:00", "o1", None, "X"), order("a", "2024-04-01T10:00", "o2", 10, "Y"), order("a", "2024-04-02T10:00", "o3", None, "Y"), order("b", "2024-04-02T10:00", "o4", 10, "X")]  # fmt: skip
+    found = affinity.affinity_features(*inside(rows), {"category": ("X", "Y"), "subcategory": ()}, 0.0).set_index("customer_id")
+    assert found.category_count.to_dict() == {"a": 2, "b": 1}
+    assert found.category_y_share.to_dict() == {"a": 1, "b": 0}
+    assert np.isnan(found.category_x_share["a"])
+    assert found.category_x_share["b"] == 1

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feature_events import AS_OF, COMPANY, MONEY, SCHEMA, SETTINGS, WINDOW, ZONE, engine, event, order
+from feature_events import AS_OF, COMPANY, MONEY, SCHEMA, SETTINGS, WINDOW, ZONE, engine, event, numbered, order
 
 from workbench.core import engine as door
 from workbench.core import event_types
@@ -74,7 +74,7 @@ def drawn(number, seed):
         moment = rng.choice(moments) if rng.random() < 0.3 else first + (last - first) * rng.random()
         row = event(None, moment, kind)
         for field in SCHEMA:
-            if field.name in ("occurred_at", "event_type", *MONEY):
+            if field.name in ("customer_number", "occurred_at", "event_type", *MONEY):
                 continue
             row[field.name] = _value(field, moment, rng)
         for name in MONEY:
@@ -108,7 +108,7 @@ def both(spark, tmp_path_factory):
 
     def opened(rows):
         path = tmp_path_factory.mktemp("events") / "events.parquet"
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), path)
+        pq.write_table(numbered(rows), path)
         return door.read_parquet(engine(), path), door.read_parquet(spark, path)
 
     return opened
@@ -146,6 +146,14 @@ def test_every_declared_feature_is_the_same_on_spark(company, window):
     assert len(ours) > 20
     agree(ours, theirs)
     agree(*(matrix.as_counted(matrix.Known(events), plan, frame) for events, frame in zip(company, (ours, theirs), strict=True)))
+
+
+def test_features_by_customers_numbers_are_the_same_on_spark(company):
+    nobody = matrix.Known(company[0])
+    known = [matrix.prepared(events, ZONE, nobody.customers, nobody.people, nobody.texts) for events in company]
+    plan = matrix.plan_features(known[0], WINDOW, SETTINGS)
+    assert matrix.plan_features(known[1], WINDOW, SETTINGS) == plan
+    agree(*(matrix.build_features(part, plan, WINDOW) for part in known))
 
 
 def test_outcomes_are_the_same_on_spark(company):

@@ -70,6 +70,7 @@ CONTRACTS: dict[str, Contract] = {
         (),
         {
             "customer_id": TEXT_OR_NOT,
+            "customer_number": Column("whole", missing=True),
             "occurred_at": MOMENT,
             "source": TEXT,
             "channel": TEXT,

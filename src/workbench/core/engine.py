@@ -36,6 +36,7 @@ MONEY = dt.Decimal(18, 4)
 MOMENT = dt.Timestamp("UTC")
 OURS = "_workbench_"  # how our own columns begin beside those of a source
 ROW, FILE = f"{OURS}row", f"{OURS}file"  # number of the record in its file, from 1; the file's name
+NOT_THERE = -1  # the place of a text that is none of some words
 LINES = f"{OURS}lines"  # the view of a file that is being read
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 QUOTE_LEFT_OPEN = "QUOTE LEFT OPEN"
@@ -430,6 +431,23 @@ def materialize(con: ibis.BaseBackend, table: ir.Table, name: str, on_disk: bool
     # Not create_table: with overwrite it writes every row twice.
     con.raw_sql(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {con.compile(varying)}')
     return with_constants(con.table(name), fixed, table.columns)
+
+
+def is_among(column: ir.StringColumn, words: Iterable[str]) -> ir.BooleanValue:
+    """Whether a text is one of some words. Asked of an array, the engine looks at each word of a column once; isin looks at each row."""
+    return ibis.array(list(words)).contains(column)
+
+
+def with_place(table: ir.Table, column: str, words: Sequence[str]) -> ir.Table:
+    """The table with {column}_place: the place of a column's text among some words, NOT_THERE where it is none of them."""
+    name = f"{column}_place"
+    if len(words) <= FEW_WORDS:
+        place = ibis.array(list(words)).index(table[column]) if len(words) else ibis.literal(NOT_THERE)
+        return table.mutate(**{name: place.fill_null(NOT_THERE).cast("int32")})
+    arrow = pa.table({"word": pa.array(words, pa.string()), name: pa.array(range(len(words)), pa.int32())})
+    places = as_table(table.get_backend(), arrow, f"places_of_{column}")
+    joined = table.left_join(places, table[column] == places.word).drop("word")
+    return joined.mutate(**{name: joined[name].fill_null(NOT_THERE)})
 
 
 def fetch(table: ir.Table) -> pd.DataFrame:

@@ -5,37 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from workbench.core.engine import fetch, fetch_row, materialize
+from workbench.core.engine import NOT_THERE, count_rows, fetch, with_place
+from workbench.core.event_types import PURCHASES
 from workbench.features.catalog import Feature
 from workbench.features.purchases import order_lines
+from workbench.features.tally import of_kinds
 
 LEVELS = ("category", "subcategory")
 
 
-def top_levels(happened: ir.Table, counts: Mapping[str, int], names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def top_levels(tally: pd.DataFrame, counts: Mapping[str, int], names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Level -> its `counts` largest values; a subcategory that readers know by the word of a category is left to the category."""
     tops, words = {}, set()
     for level in LEVELS:
-        largest = top_values(happened, level, counts[level] + len(words))
+        largest = top_values(tally, level, counts[level] + len(words))
         tops[level] = tuple(v for v in largest if _word(v, names) not in words)[: counts[level]]
         words |= {_word(value, names) for value in tops[level]}
     return tops
 
 
-def top_values(happened: ir.Table, level: str, count: int) -> tuple[str, ...]:
-    """The `count` categories (or subcategories) with most revenue in the window, largest first, ties by name.
+def top_values(tally: pd.DataFrame, level: str, count: int) -> tuple[str, ...]:
+    """The `count` categories (or subcategories) with most revenue in a window, largest first, ties by name.
 
     Of spellings that would share a feature ("Meat", "MEAT") only the largest is taken.
     """
-    lines = order_lines(happened)
-    known = lines.filter(lines[level].notnull())
-    ranked = known.group_by(level).agg(revenue=known.amount.sum()).order_by(ibis.desc("revenue"), level)
-    values = fetch(ranked)[level]
+    revenue = of_kinds(tally, *PURCHASES).groupby(level).amount.sum(min_count=1).reset_index()
+    values = revenue.sort_values(["amount", level], ascending=[False, True])[level]
     taken = values.map(lambda value: share_feature(level, value)).duplicated()
     return tuple(values[~taken][:count])
 
@@ -64,40 +63,66 @@ def _word(value: str, names: Mapping[str, str]) -> str:
     return names.get(value, value.lower())
 
 
-def affinity_features(happened: ir.Table, tops: Mapping[str, tuple[str, ...]], prior: float) -> pd.DataFrame:
-    """Events in the window -> customer_id, category_count and a shrunk share per category and subcategory; customers with an order.
+def affinity_features(happened: ir.Table, bought: ir.Table, tops: Mapping[str, tuple[str, ...]], prior: float) -> pd.DataFrame:
+    """Events in the window and their orders -> customer_id, category_count and a shrunk share per category and subcategory; customers with an order.
 
-    The engine sums by customer and category, once for each level; those few rows are laid out here: thirty conditional sums over
+    The engine sums by customer, category and subcategory; those rows are laid out here: thirty conditional sums over
     all order lines would be most of the work of all features.
+    """
+    spent, categories = _spent(happened, tops["subcategory"])
+    rows, customers = pd.factorize(spent.customer_id, sort=True)
+    names = ["category_count", *(share_feature(level, value) for level in LEVELS for value in tops[level])]
+    count, width = len(customers), len(names)
+    money, category, subcategory = (spent[column].to_numpy() for column in ("amount", *LEVELS))
+    whole, everything = _sums(money, count, rows), _sums(money, 1, np.zeros(len(rows), int))[0]
+    weight = prior * everything / max(count_rows(bought), 1)
+    # The column of each row's category and subcategory; what has none goes to the first, which is filled last.
+    first = 1 + np.append(pd.Index(tops["category"]).get_indexer(categories), NOT_THERE)[category]
+    second = np.where(subcategory == NOT_THERE, 0, 1 + len(tops["category"]) + subcategory)
+    wide = _sums(money, count * width, rows * width + first, rows * width + second).reshape(count, width)
+    wide += weight * np.nan_to_num(_sums(money, width, first, second)) / (everything or np.nan)
+    wide /= np.where(whole + weight == 0, np.nan, whole + weight)[:, None]
+    wide[:, 0] = _count_different(rows, category, count)
+    return pd.DataFrame(wide, columns=names, copy=False).assign(customer_id=customers)
+
+
+def _spent(happened: ir.Table, subcategories: tuple[str, ...]) -> tuple[pd.DataFrame, pd.Index]:
+    """Events in the window -> customer_id, category and subcategory (places among the categories that are returned, and among those given), amount.
+
+    A row per customer and both; NOT_THERE where there is no category, and where the subcategory is none of those given.
     """
     lines = order_lines(happened)
     lines = lines.filter(lines.event_type == "order")
-    by_category = _spent(lines, "category")
-    per = fetch(by_category.group_by("customer_id").agg(
-        whole=by_category.amount.sum().cast("float64"), category_count=by_category.value.count().cast("float64"),
-    ).order_by("customer_id"))  # fmt: skip
-    orders = lines.select("customer_id", "order_id").distinct().count().as_scalar()
-    total = fetch_row(by_category.agg(amount=by_category.amount.sum().cast("float64"), orders=orders))
-    everything = np.nan if total["amount"] is None else total["amount"]
-    weight, whole = prior * everything / max(total["orders"], 1), per.whole.to_numpy()
-    shares = {}
-    for level in [level for level in LEVELS if tops[level]]:
-        table = by_category if level == "category" else _spent(lines, level)
-        places = {value: place for place, value in enumerate(tops[level])}
-        known = table.filter(table.value.isin(list(places))).mutate(place=table.value.cases(*places.items()))
-        base = fetch(known.group_by("place").agg(amount=known.amount.sum().cast("float64"))).set_index("place").amount
-        cells = fetch(known.select("customer_id", "place", amount=known.amount.cast("float64")))
-        wide = np.zeros((len(places), len(per)))
-        wide[cells.place, np.searchsorted(per.customer_id, cells.customer_id)] = cells.amount
-        for value, place in places.items():
-            share = weight * base.get(place, 0.0) / everything if everything else np.nan
-            shares[share_feature(level, value)] = np.divide(
-                wide[place] + share, whole + weight, out=np.full(len(per), np.nan), where=whole + weight != 0
-            )
-    return per[["customer_id", "category_count"]].assign(**shares)
+    known = lines.filter(lines.category.notnull())
+    categories = pd.Index(fetch(known.select("category").distinct().order_by("category")).category)
+    # Grouped by numbers, not by texts: that is half of the work.
+    lines = with_place(with_place(lines, "category", categories), "subcategory", subcategories)
+    places = {level: lines[f"{level}_place"] for level in LEVELS}
+    return fetch(lines.group_by("customer_id", **places).agg(amount=lines.amount.sum().cast("float64"))), categories
 
 
-def _spent(lines: ir.Table, level: str) -> ir.Table:
-    """Order lines -> customer_id, value (of the level), amount; kept on the engine."""
-    summed = lines.group_by("customer_id", value=lines[level]).agg(amount=lines.amount.sum())
-    return materialize(lines.get_backend(), summed, f"spent_by_{level}")
+def _sums(money: np.ndarray, count: int, *places: np.ndarray) -> np.ndarray:
+    """Sums by place, each row added at each of its places; missing where there are rows and none tells an amount."""
+    untold = np.isnan(money)
+    # Of ten-thousandths, which are whole: so the order of rows never shows.
+    sums, parts = np.zeros(count), np.rint(1e4 * np.where(untold, 0.0, money))
+    for place in places:
+        np.add.at(sums, place, parts)
+    sums /= 1e4
+    if untold.any():
+        there, told = np.zeros(count, bool), np.zeros(count, bool)
+        for place in places:
+            there[place], told[place[~untold]] = True, True
+        sums[there & ~told] = np.nan
+    return sums
+
+
+def _count_different(rows: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """How many different values each row has, of those that are there."""
+    different = np.zeros(count)
+    for first in range(0, values.max(initial=0) + 1, 64):  # a bit for each value
+        some = (values >= first) & (values < first + 64)
+        seen = np.zeros(count, np.uint64)
+        np.bitwise_or.at(seen, rows[some], np.left_shift(np.uint64(1), (values[some] - first).astype(np.uint64)))
+        different += np.bitwise_count(seen)
+    return different

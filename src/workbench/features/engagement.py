@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
-from workbench.core.engine import count_rows, fetch, materialize
+from workbench.core.engine import fetch_row, is_among
 from workbench.core.event_types import ASSIGNMENT, CONTRACTS, NOT_OWN_ACTIONS, PURCHASES
 from workbench.features.affinity import share_feature
 from workbench.features.catalog import Feature
@@ -88,23 +89,19 @@ def engagement_features(happened: ir.Table, types: list[str], prior: float) -> i
     """Events in the window -> customer_id, {type}_count per event type (quantities where given), email_open_rate, email_click_rate, last_score."""
     happened = happened.filter(happened.event_type.notin(PURCHASES), ~happened.machine.fill_null(False))
     times = happened.quantity.fill_null(1)
-    counts = {
+    sums = {
         f"{kind}_count": times.sum(where=happened.event_type == kind).fill_null(0).cast("float64") for kind in _counted(types)
     }
-    table = happened.group_by("customer_id").agg(**counts) if counts else happened.select("customer_id").distinct()
-    if "email_delivered" in types:
-        mails = happened.filter(happened.event_type.isin(["email_delivered", "email_open", "email_click"]))
-        per = mails.group_by("customer_id").agg(
-            delivered=mails.count(where=mails.event_type == "email_delivered").nullif(0),
-            email_open_rate=ibis.least(
-                mails.count(where=mails.event_type == "email_open"), mails.count(where=mails.event_type == "email_delivered")
-            ),
-            email_click_rate=ibis.least(
-                mails.count(where=mails.event_type == "email_click"), mails.count(where=mails.event_type == "email_delivered")
-            ),
-        )
+    mails = ("delivered", "open", "click") if "email_delivered" in types else ()
+    sums |= {kind: happened.count(where=happened.event_type == f"email_{kind}") for kind in mails}
+    table = happened.group_by("customer_id").agg(**sums) if sums else happened.select("customer_id").distinct()
+    if mails:
+        per = table.select(
+            "customer_id", delivered=table.delivered.nullif(0),
+            email_open_rate=ibis.least(table.open, table.delivered), email_click_rate=ibis.least(table.click, table.delivered),
+        )  # fmt: skip
         rates = shrunk_shares(per, ["email_open_rate", "email_click_rate"], "delivered", prior)
-        table = table.left_join(rates, "customer_id").drop("customer_id_right")
+        table = table.drop(*mails).left_join(rates, "customer_id").drop("customer_id_right")
     if "survey" in types:
         answers = happened.filter(happened.event_type == "survey", happened.score.notnull())
         # Of two answers at one moment the lower counts, so ties cannot depend on the order of rows.
@@ -129,17 +126,19 @@ def own_actions(happened: ir.Table) -> ir.Table:
 
 def _own(happened: ir.Table) -> ir.Table:
     return happened.filter(
-        happened.event_type.notin(NOT_OWN_ACTIONS), ~happened.machine.fill_null(False), happened.channel.notin(BOOKED)
+        ~is_among(happened.event_type, NOT_OWN_ACTIONS), ~happened.machine.fill_null(False), ~is_among(happened.channel, BOOKED)
     )
 
 
-def frequent_channels(happened: ir.Table, min_coverage: float) -> tuple[str, ...]:
+def frequent_channels(happened: ir.Table, tally: pd.DataFrame, min_coverage: float) -> tuple[str, ...]:
     """Channels in which at least `min_coverage` of the customers acted, by name; none where there is only one."""
-    acted = _own(happened).select("customer_id", "channel").distinct()
-    acted = materialize(acted.get_backend(), acted, "acted")
-    found = fetch(acted.group_by("channel").agg(customers=acted.count()))
-    everyone = count_rows(acted.select("customer_id").distinct())
-    frequent = sorted(found.channel[found.customers >= min_coverage * everyone])
+    own = tally[~tally.event_type.isin(NOT_OWN_ACTIONS) & ~tally.channel.isin(BOOKED)]
+    there, acted = sorted(own.channel.dropna().unique()), _own(happened)
+    if len(there) < 2:
+        return ()
+    per = acted.group_by("customer_id").agg(**{f"c{n}": (acted.channel == channel).any() for n, channel in enumerate(there)})
+    found = fetch_row(per.agg(everyone=per.count(), **{f"c{n}": per.count(where=per[f"c{n}"]) for n, _ in enumerate(there)}))
+    frequent = [channel for n, channel in enumerate(there) if found[f"c{n}"] >= max(min_coverage * found["everyone"], 1)]
     return tuple(frequent) if len(frequent) > 1 else ()
 
 

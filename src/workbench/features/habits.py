@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 
 from workbench.core.engine import MONEY, local_time
 from workbench.features.catalog import Feature
-from workbench.features.purchases import order_lines, orders, shrunk_shares
+from workbench.features.purchases import order_lines, shrunk_shares
 from workbench.features.window import Window, days_before
 
 SEASONS = {"spring": (3, 4, 5), "summer": (6, 7, 8), "autumn": (9, 10, 11), "winter": (12, 1, 2)}
@@ -47,11 +47,10 @@ def habit_catalog(columns: frozenset[str], days: int) -> list[Feature]:
 
 
 def habit_features(
-    events: ir.Table, happened: ir.Table, window: Window, prior: float, columns: frozenset[str], days: int
+    events: ir.Table, happened: ir.Table, bought: ir.Table, window: Window, prior: float, columns: frozenset[str], days: int
 ) -> ir.Table:
-    """events: all; happened: those in the window; days: of the planned window -> customer_id + the features of `habit_catalog`; customers with an order."""
+    """events: all; happened: those in the window; bought: their orders; days: of the planned window -> customer_id + the features of `habit_catalog`; customers with an order."""
     lines = order_lines(happened)
-    bought = orders(lines)
     parts = [_order_values(bought, prior), tenure(events, window)]
     if "item" in columns:
         parts.append(_repeats(lines, prior))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from workbench.core.config import Attributes, FeatureSettings
-from workbench.core.engine import as_table, count_rows, fetch, fetch_row, local_times, materialize
+from workbench.core.engine import count_rows, fetch, fetch_row, local_times
+from workbench.core.event_types import PURCHASES
 from workbench.features import accounts, affinity, attention, engagement, habits, intent, outcomes, profile, purchases, topics
 from workbench.features.catalog import Feature
+from workbench.features.tally import of_kinds, tally_events
 from workbench.features.window import HALVES, Window
 
 OUTCOME_CATEGORIES = 3
@@ -23,7 +25,6 @@ RETESTED = 2_000  # customers whose halves of the window are compared
 # Units of counts that are 0 where the source exists and saw nothing of the customer.
 COUNTS = ("events", "messages", "visits", "days visited", "searches", "topics", "offers", "modules", "days used")
 WEEK = dt.timedelta(days=7)
-UNREAD = ("source", "campaign_id")  # columns of events that no feature reads
 
 
 def _nobody(*columns: str) -> pd.DataFrame:
@@ -90,6 +91,11 @@ class Happened:
     inside: ir.Table
     window: Window
 
+    @functools.cached_property
+    def orders(self) -> ir.Table:
+        """The orders within the window."""
+        return purchases.kept_orders(self.inside, self.window)
+
 
 @dataclass(frozen=True)
 class Family:
@@ -109,9 +115,9 @@ class Family:
 
 # In the order of the catalog. The first says who gets features at all: customers with an order in the window.
 FAMILIES = (
-    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.window, p.prior, p.rivals)),
-    Family(lambda p: habits.habit_catalog(p.columns, p.window.days), lambda h, p: habits.habit_features(h.events, h.inside, h.window, p.prior, p.columns, p.window.days)),
-    Family(lambda p: affinity.affinity_catalog(p.tops, p.names), lambda h, p: affinity.affinity_features(h.inside, p.tops, p.prior) if p.tops["category"] else None),
+    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.orders, h.window, p.prior, p.rivals)),
+    Family(lambda p: habits.habit_catalog(p.columns, p.window.days), lambda h, p: habits.habit_features(h.events, h.inside, h.orders, h.window, p.prior, p.columns, p.window.days)),
+    Family(lambda p: affinity.affinity_catalog(p.tops, p.names), lambda h, p: affinity.affinity_features(h.inside, h.orders, p.tops, p.prior) if p.tops["category"] else None),
     Family(lambda p: engagement.engagement_catalog(list(p.types), p.channels), lambda h, p: engagement.engagement_features(h.inside, list(p.types), p.prior)),
     Family(lambda p: [], lambda h, p: engagement.channel_features(h.inside, p.channels, p.prior) if p.channels else None),
     Family(lambda p: intent.intent_catalog(p.types), lambda h, p: intent.intent_features(h.inside, p.types, p.prior, p.settings.search_window_days, p.settings.cart_hours)),
@@ -134,65 +140,57 @@ def plan_features(
     """
     attributes = attributes or Attributes()
     happened = window.events(known.events)
-    types, columns = _seen(happened)
-    columns |= {"coupon_redeemed", "return"} & set(types)
+    tally = tally_events(happened)
+    types, columns = sorted(tally.event_type.unique()), _columns(tally, happened)
     counts = {"category": settings.top_categories, "subcategory": settings.top_subcategories}
     asked = happened.filter(happened.event_type == "survey_answer", happened.topic.notnull(), happened.score.notnull())
     before = known.texts[known.texts.occurred_at < window.end]
     found, held = profile.plan_profile(known.customers, known.people, attributes, settings.min_coverage)
     return Plan(
         window, settings, dict(names or {}), dict(attributes.growth), attributes.separator,
-        affinity.top_levels(happened, counts, names or {}),
-        engagement.frequent_channels(happened, settings.min_coverage), tuple(types), frozenset(columns),
-        tuple(sorted(fetch(asked.select("topic").distinct()).topic)), topics.plan_topics(happened, types, settings.min_coverage),
+        affinity.top_levels(tally, counts, names or {}),
+        engagement.frequent_channels(happened, tally, settings.min_coverage), tuple(types), frozenset(columns),
+        tuple(sorted(fetch(asked.select("topic").distinct()).topic)), topics.plan_topics(happened, tally, settings.min_coverage),
         topics.learn_language(before, settings.text_topics), tuple(found), tuple(held), len(known.people) > 0,
-        _first_order(known.events) <= window.earlier(2 * settings.horizon_days).start + WEEK,
-        purchases.own_brand_rivals(happened) if {"own_brand", "category"} <= columns else (),
+        _has_order_before(known.events, window.earlier(2 * settings.horizon_days).start + WEEK),
+        purchases.own_brand_rivals(tally) if {"own_brand", "category"} <= columns else (),
     )  # fmt: skip
 
 
-def _first_order(events: ir.Table) -> dt.datetime:
-    orders = events.filter(events.customer_id.notnull(), events.event_type == "order")
-    return fetch_row(orders.agg(first=orders.occurred_at.min()))["first"] or dt.datetime.max.replace(tzinfo=dt.UTC)
+def _has_order_before(events: ir.Table, moment: dt.datetime) -> bool:
+    orders = events.filter(events.customer_id.notnull(), events.event_type == "order", events.occurred_at <= moment)
+    return count_rows(orders.limit(1)) > 0
 
 
-def _seen(happened: ir.Table) -> tuple[list[str], set[str]]:
-    """The event types there are, and which columns order lines, tickets and social posts carry; in one pass."""
-    counted = fetch(happened.group_by("event_type").agg(
-        **{c: happened[c].count() for c in ("item", "quantity", "category", "cost", "score", "duration_hours")},
-        discount=happened.discount.sum().fill_null(0) > 0, own_brand=happened.own_brand.cast("int64").max().fill_null(0),
-        clock=happened.channel.notin(engagement.BOOKED).cast("int64").max(),
-    )).set_index("event_type")  # fmt: skip
-    bought = counted.reindex(["order", "return"]).fillna(0)
-    columns = {name for name in ("item", "quantity", "category", "cost", "discount", "own_brand", "clock") if bought[name].any()}
-    named = {
-        "ticket.score": ("ticket", "score"),
-        "ticket.hours": ("ticket", "duration_hours"),
-        "social.score": ("social", "score"),
+def _columns(tally: pd.DataFrame, happened: ir.Table) -> set[str]:
+    """What order lines, tickets and social posts carry, and which of coupons and returns there are."""
+    bought = of_kinds(tally, *PURCHASES)
+    found = {
+        **{column: bought[column].any() for column in ("item", "quantity", "cost", "own_brand")},
+        "category": bought.category.notna().any(),
+        "discount": (bought.groupby("event_type").discount.sum() > 0).any(),
+        "clock": (~bought.channel.isin(engagement.BOOKED)).any(),
+        "ticket.score": of_kinds(tally, "ticket").score.any(),
+        "ticket.hours": of_kinds(tally, "ticket").duration_hours.any(),
+        "social.score": of_kinds(tally, "social").score.any(),
+        **{kind: len(of_kinds(tally, kind)) > 0 for kind in ("coupon_redeemed", "return")},
     }
-    columns |= {name for name, (kind, column) in named.items() if kind in counted.index and counted[column][kind] > 0}
     lines = purchases.order_lines(happened)
     # A few lines mostly show it; where they do not, all are looked at.
-    has_several = any(
+    found["lines"] = any(
         count_rows(purchases.orders(some).filter(lambda t: t.lines > 1).limit(1)) for some in (lines.limit(10_000), lines)
     )
-    return sorted(counted.index), columns | ({"lines"} if has_several else set())
+    return {column for column, is_there in found.items() if is_there}
 
 
 def prepared(events: ir.Table, zone: str, customers: pd.DataFrame, people: pd.DataFrame, texts: pd.DataFrame) -> Known:
-    """The same with what features read of customers' events kept on the engine: local times, and numbers for their ids.
-
-    Eight windows and every family read them: zones are looked up, and long ids compared, once.
-    """
-    con, known = events.get_backend(), events.filter(events.customer_id.notnull())
-    ids = fetch(known.select("customer_id").distinct().order_by("customer_id"))
-    numbers = pa.Table.from_pandas(ids.assign(number=np.arange(len(ids), dtype="int32")), preserve_index=False)
-    numbered = known.drop(*[c for c in UNREAD if c in events.columns]).inner_join(
-        as_table(con, numbers, "customer_numbers"), "customer_id"
-    )
-    numbered = numbered.mutate(customer_id=numbered.number, local=local_times(events, "occurred_at", zone)).drop("number")
-    kept = materialize(con, numbered, "prepared_events", on_disk=True)
-    return Known(kept, customers, people, texts, ids.customer_id.to_numpy(dtype=object))
+    """The same as ingest leaves them: customers' numbers in place of their longer ids, and local times."""
+    known = events.filter(events.customer_number.notnull())
+    there = fetch(known.group_by("customer_number").agg(customer_id=known.customer_id.arbitrary()))
+    ids = np.full(int(there.customer_number.max()) + 1 if len(there) else 0, None, dtype=object)
+    ids[there.customer_number] = there.customer_id
+    numbered = known.mutate(customer_id=known.customer_number, local=local_times(events, "occurred_at", zone))
+    return Known(numbered, customers, people, texts, ids)
 
 
 def feature_declarations(plan: Plan) -> list[Feature]:
@@ -237,9 +235,11 @@ def as_counted(known: Known, plan: Plan, features: pd.DataFrame) -> pd.DataFrame
 
 def joined(parts: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
     """Frames with customer_id -> one of the columns `names`, indexed by the sorted customers of the first part."""
-    buyers = pd.Index(parts[0].customer_id).sort_values()
-    by_customer = [part.set_index("customer_id")[[c for c in part if c in set(names)]].reindex(buyers) for part in parts]
-    return pd.concat(by_customer, axis=1).astype("float64")
+    buyers, wanted, frames = pd.Index(parts[0].customer_id).sort_values(), set(names), []
+    for part in parts:
+        frame = part.set_index("customer_id")
+        frames.append(frame.drop(columns=[c for c in frame if c not in wanted]).reindex(buyers))
+    return pd.concat(frames, axis=1).astype("float64")
 
 
 def build_outcomes(known: Known, plan: Plan, horizon: Window, customers: pd.Series) -> pd.DataFrame:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
-from workbench.core.engine import fetch
+from workbench.core.engine import is_among, materialize
 from workbench.features.catalog import Feature
-from workbench.features.window import Window
+from workbench.features.tally import of_kinds
+from workbench.features.window import Window, days_before
 
 RIVALS = 0.01  # of a category's lines
 DAYPARTS = {"morning": (5, 11), "midday": (11, 15), "afternoon": (15, 19), "evening": (19, 29)}
@@ -49,11 +51,18 @@ def order_lines(events: ir.Table) -> ir.Table:
 
 
 def orders(lines: ir.Table) -> ir.Table:
-    """Order lines -> one row per customer and order: local, days_ago, amount, lines."""
+    """Order lines -> one row per customer and order: local (of its first line), amount, lines."""
     bought = lines.filter(lines.event_type == "order")
     return bought.group_by("customer_id", "order_id").agg(
-        local=bought.local.min(), days_ago=bought.days_ago.max(), amount=bought.amount.sum(), lines=bought.count()
+        local=bought.local.min(), amount=bought.amount.sum(), lines=bought.count()
     )
+
+
+def kept_orders(happened: ir.Table, window: Window) -> ir.Table:
+    """Events in a window -> its orders with days_ago, computed once for all that reads them; until the next window's take their place."""
+    placed = orders(order_lines(happened)).drop("order_id")
+    placed = placed.mutate(days_ago=days_before(window.as_of, placed.local))
+    return materialize(happened.get_backend(), placed, "orders")
 
 
 def purchase_catalog(columns: frozenset[str]) -> list[Feature]:
@@ -65,111 +74,114 @@ def purchase_catalog(columns: frozenset[str]) -> list[Feature]:
     return declared + [f for name, features in more.items() if name in columns for f in features]
 
 
-def own_brand_rivals(happened: ir.Table) -> tuple[str, ...]:
+def own_brand_rivals(tally: pd.DataFrame) -> tuple[str, ...]:
     """The categories that sell the company's own brand and others, each for at least 1 % of their lines; elsewhere nobody chooses."""
-    lines = happened.filter(happened.event_type == "order", happened.category.notnull())
-    shared = lines.group_by("category").agg(own=lines.own_brand.fill_null(False).cast("float64").mean())
-    return tuple(fetch(shared.filter(shared.own.between(RIVALS, 1 - RIVALS)).order_by("category")).category)
+    sold = of_kinds(tally, "order").groupby("category")[["own_brand", "events"]].sum()
+    own = sold.own_brand / sold.events
+    return tuple(own.index[own.between(RIVALS, 1 - RIVALS)])
 
 
-def purchase_features(happened: ir.Table, window: Window, prior: float, rivals: tuple[str, ...] = ()) -> ir.Table:
-    """Events in the window -> customer_id + the features of BEHAVIOUR, DISCOUNT, OWN_BRAND and RETURNS; customers with an order.
+def purchase_features(
+    happened: ir.Table, bought: ir.Table, window: Window, prior: float, rivals: tuple[str, ...] = ()
+) -> ir.Table:
+    """Events in the window and their orders -> customer_id + the features of BEHAVIOUR, DISCOUNT, OWN_BRAND and RETURNS; customers with an order.
 
     rivals: categories in which own brand and others are a choice (see `own_brand_rivals`); none: all lines are.
     """
-    lines = order_lines(happened)
-    bought = orders(lines)
-    table = _counts(bought, lines, window)
-    for part in (_cadence(bought), _dayparts(bought, prior), _prices(lines, bought, prior, rivals)):
+    per_order, per_line = _of_orders(bought, window), _of_lines(order_lines(happened), window, rivals)
+    table = _counts(per_order, per_line)
+    for part in (shrunk_shares(per_order, list(_moments(bought)), "n", prior), _prices(per_line, bought, prior)):
         table = table.left_join(part, "customer_id").drop("customer_id_right")
     return table
 
 
-def _counts(bought: ir.Table, lines: ir.Table, window: Window) -> ir.Table:
-    late = bought.days_ago <= window.days // 2
-    per = bought.group_by("customer_id").agg(
-        recency_days=bought.days_ago.min().cast("float64"),
-        order_count=bought.count().cast("float64"),
-        orders_last_28=bought.count(where=bought.days_ago <= 28).cast("float64"),
-        active_weeks=((bought.days_ago - 1) // 7).nunique().cast("float64"),
-        late=bought.amount.sum(where=late).fill_null(0).cast("float64"),
+def _of_orders(bought: ir.Table, window: Window) -> ir.Table:
+    """Orders -> sums per customer, those of `_moments` among them, in one pass."""
+    before = bought.days_ago.lag().over(ibis.window(group_by=bought.customer_id, order_by=bought.days_ago.desc()))
+    # Gaps are from day to day: two orders of a day make none.
+    bought = bought.mutate(before=before, gap=(before - bought.days_ago).nullif(0))
+    begins = bought.before.isnull() | ((bought.before - 1) // 7 != (bought.days_ago - 1) // 7)
+    return bought.group_by("customer_id").agg(
+        recency=bought.days_ago.min(),
+        n=bought.count(),
+        n_last_28=bought.count(where=bought.days_ago <= 28),
+        weeks=bought.count(where=begins),
+        late=bought.amount.sum(where=bought.days_ago <= window.days // 2).fill_null(0).cast("float64"),
         gross=bought.amount.sum().cast("float64"),
-        lines=bought.lines.sum().cast("float64"),
-    )
-    money = lines.group_by("customer_id").agg(
-        net_revenue=lines.amount.sum().cast("float64"),
-        known=lines.amount.count(),
-        lately=lines.amount.sum(where=lines.days_ago <= 28).fill_null(0).cast("float64"),
-    )
-    # Nothing spent lately is 0; amounts that nobody wrote down are not.
-    money = money.select("customer_id", "net_revenue", revenue_last_28=ibis.cases((money.known > 0, money.lately), else_=None))
-    joined = per.inner_join(money, "customer_id")
-    return joined.select(
-        "customer_id", "recency_days", "order_count", "orders_last_28", "active_weeks", "net_revenue", "revenue_last_28",
-        aov=joined.gross / joined.order_count,
-        revenue_trend=(2 * joined.late - joined.gross) / joined.gross.nullif(0),
-        lines_per_order=joined.lines / joined.order_count,
-        line_value=joined.gross / joined.lines,
-    )  # fmt: skip
-
-
-def _cadence(bought: ir.Table) -> ir.Table:
-    days = bought.select("customer_id", "days_ago").distinct()
-    gaps = days.mutate(
-        gap=days.days_ago.lag().over(ibis.window(group_by=days.customer_id, order_by=days.days_ago.desc())) - days.days_ago
-    )
-    # Sums of whole days and of their squares are exact, so the result does not depend on the order of rows.
-    sums = gaps.group_by("customer_id").agg(
-        n=gaps.gap.count().cast("float64"),
-        total=gaps.gap.sum().cast("float64"),
-        squares=(gaps.gap * gaps.gap).sum().cast("float64"),
-    )
-    mean = sums.total / sums.n.nullif(0)
-    variance = (sums.squares - sums.n * mean * mean) / (sums.n - 1).nullif(0)
-    enough = sums.n >= 2
-    return sums.select(
-        "customer_id",
-        gap_days_mean=mean,
-        gap_days_cv=ibis.cases((enough, ibis.greatest(variance, 0.0).sqrt() / mean), else_=None),
+        lines=bought.lines.sum(),
+        # Sums of whole days and of their squares are exact, so the result does not depend on the order of rows.
+        gaps=bought.gap.count().cast("float64"),
+        gap_days=bought.gap.sum().cast("float64"),
+        gap_squares=(bought.gap * bought.gap).sum().cast("float64"),
+        **{name: flag.cast("int64").sum() for name, flag in _moments(bought).items()},
     )
 
 
-def _dayparts(bought: ir.Table, prior: float) -> ir.Table:
+def _moments(bought: ir.Table) -> dict[str, ir.BooleanValue]:
+    """weekend_share and the shares of the dayparts: whether an order counts for each."""
     hour = bought.local.hour()
     parts = {"weekend_share": bought.local.day_of_week.index() >= 5}
     for part, (start, end) in DAYPARTS.items():
         inside = (hour >= start) & (hour < end)
         parts[f"{part}_share"] = inside | (hour < end - 24) if end > 24 else inside
-    counted = bought.mutate(**{name: flag.cast("int64") for name, flag in parts.items()})
-    per = counted.group_by("customer_id").agg(n=counted.count(), **{name: counted[name].sum() for name in parts})
-    return shrunk_shares(per, list(parts), "n", prior)
+    return parts
 
 
-def _prices(lines: ir.Table, bought: ir.Table, prior: float, rivals: tuple[str, ...]) -> ir.Table:
+def _of_lines(lines: ir.Table, window: Window, rivals: tuple[str, ...]) -> ir.Table:
+    """Order lines and returns -> sums per customer, in one pass."""
     is_order = lines.event_type == "order"
-    is_choice = is_order & lines.category.isin(rivals) if rivals else is_order
+    is_choice = is_order & is_among(lines.category, rivals) if rivals else is_order
     zero = ibis.literal(0).cast(lines.amount.type())
-    per = lines.group_by("customer_id").agg(
+    return lines.group_by("customer_id").agg(
+        net_revenue=lines.amount.sum().cast("float64"),
+        known=lines.amount.count(),
+        lately=lines.amount.sum(where=lines.occurred_at >= window.since(28)).fill_null(0).cast("float64"),
         paid=lines.amount.sum(where=is_order),
         returned=(-lines.amount).sum(where=~is_order).fill_null(zero),
         off=lines.discount.sum(where=is_order).fill_null(zero),
         chosen=lines.amount.sum(where=is_choice).fill_null(zero),
         own=lines.amount.sum(where=is_choice & lines.own_brand).fill_null(zero),
     )
-    per = per.filter(per.paid.notnull())
+
+
+def _counts(per_order: ir.Table, per_line: ir.Table) -> ir.Table:
+    joined = per_order.inner_join(per_line, "customer_id")
+    orders_, lines = joined.n.cast("float64"), joined.lines.cast("float64")
+    gap = joined.gap_days / joined.gaps.nullif(0)
+    variance = (joined.gap_squares - joined.gaps * gap * gap) / (joined.gaps - 1).nullif(0)
+    return joined.select(
+        "customer_id", "net_revenue",
+        recency_days=joined.recency.cast("float64"),
+        order_count=orders_,
+        orders_last_28=joined.n_last_28.cast("float64"),
+        active_weeks=joined.weeks.cast("float64"),
+        gap_days_mean=gap,
+        gap_days_cv=ibis.cases((joined.gaps >= 2, ibis.greatest(variance, 0.0).sqrt() / gap), else_=None),
+        # Nothing spent lately is 0; amounts that nobody wrote down are not.
+        revenue_last_28=ibis.cases((joined.known > 0, joined.lately), else_=None),
+        aov=joined.gross / orders_,
+        revenue_trend=(2 * joined.late - joined.gross) / joined.gross.nullif(0),
+        lines_per_order=lines / orders_,
+        line_value=joined.gross / lines,
+    )  # fmt: skip
+
+
+def _prices(per_line: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
+    per, zero = per_line.filter(per_line.paid.notnull()), ibis.literal(0).cast(per_line.paid.type())
     # What comes back in the window may have been bought before it.
-    per = per.mutate(full=per.paid + per.off, returned=ibis.least(per.returned, ibis.greatest(per.paid, zero)))
+    per = per.select(
+        "customer_id", "paid", "off", "chosen", "own",
+        full=per.paid + per.off, returned=ibis.least(per.returned, ibis.greatest(per.paid, zero)),
+    )  # fmt: skip
     money = bought.amount.sum().cast("float64") / bought.count()
-    total = bought.agg(order_value=money)
     names = {"off": ("full", "discount_share"), "own": ("chosen", "own_brand_share"), "returned": ("paid", "return_share")}
-    table = per.cross_join(total)
     base = per.agg(
         **{
             f"{part}_base": per[part].sum().cast("float64") / per[whole].sum().cast("float64").nullif(0)
             for part, (whole, _) in names.items()
         }
     )
-    table = table.cross_join(base)
+    table = per.cross_join(bought.agg(order_value=money)).cross_join(base)
     return table.select(
         "customer_id",
         **{

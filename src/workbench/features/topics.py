@@ -11,10 +11,11 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from workbench.core.engine import fetch
+from workbench.core.engine import fetch, fetch_row
 from workbench.features.affinity import share_feature
 from workbench.features.catalog import Feature
 from workbench.features.purchases import shrunk_shares
+from workbench.features.tally import of_kinds
 from workbench.features.window import Window
 
 NEEDS = {"ticket": "tickets", "opportunity_open": "offers"}
@@ -35,19 +36,23 @@ class Topics:
     browsed: tuple[str, ...] = ()
 
 
-def plan_topics(happened: ir.Table, types: Collection[str], min_coverage: float) -> Topics:
+def plan_topics(happened: ir.Table, tally: pd.DataFrame, min_coverage: float) -> Topics:
     """Events in the window -> the topics that at least `min_coverage` of the customers in that kind touched, most frequent first."""
     by_people = happened.filter(~happened.machine.fill_null(False))
-    needs = [(kind, topic) for kind in NEEDS if kind in types for topic in _frequent(by_people, (kind,), "topic", min_coverage)]
-    contents = _frequent(by_people, CONTENTS, "topic", min_coverage) if set(CONTENTS) & set(types) else []
-    browsed = _frequent(by_people, BROWSED, "category", min_coverage) if set(BROWSED) & set(types) else []
-    return Topics(tuple(needs), tuple(contents), tuple(browsed))
+
+    def frequent(kinds: Collection[str], column: str) -> list[str]:
+        told = of_kinds(tally, *kinds)
+        is_told = (told.topic > 0).any() if column == "topic" else told[column].notna().any()
+        return _frequent(by_people, kinds, column, min_coverage) if is_told else []
+
+    needs = [(kind, topic) for kind in NEEDS for topic in frequent((kind,), "topic")]
+    return Topics(tuple(needs), tuple(frequent(CONTENTS, "topic")), tuple(frequent(BROWSED, "category")))
 
 
-def _frequent(happened: ir.Table, kinds: tuple[str, ...], column: str, min_coverage: float) -> list[str]:
+def _frequent(happened: ir.Table, kinds: Collection[str], column: str, min_coverage: float) -> list[str]:
     said = happened.filter(happened.event_type.isin(list(kinds)), happened[column].notnull())
     counted = fetch(said.group_by(word=said[column]).agg(customers=said.customer_id.nunique()))
-    everyone = fetch(said.agg(n=said.customer_id.nunique())).n[0]
+    everyone = fetch_row(said.agg(n=said.customer_id.nunique()))["n"]
     counted = counted[counted.customers >= max(min_coverage * everyone, 1)].sort_values(
         ["customers", "word"], ascending=[False, True]
     )

@@ -25,12 +25,16 @@ class Window:
     @property
     def start(self) -> dt.datetime:
         """The moment the window begins."""
-        return self._midnight(self.as_of - dt.timedelta(days=self.days))
+        return self.since(self.days)
 
     @property
     def end(self) -> dt.datetime:
         """The moment the window ends: as_of begins."""
         return self._midnight(self.as_of)
+
+    def since(self, days: int) -> dt.datetime:
+        """The moment at which the last `days` days before as_of begin."""
+        return self._midnight(self.as_of - dt.timedelta(days=days))
 
     def earlier(self, days: int) -> Window:
         """The same window `days` days earlier."""

@@ -21,7 +21,7 @@ from workbench.ingest.sources import SourceTable
 from workbench.ingest.stops import check_as_of, check_events
 
 ORDER = (
-    "customer_id", "occurred_at", "source", "channel", "event_type", "order_id", "item", "category", "subcategory", "quantity",
+    "customer_id", "customer_number", "occurred_at", "source", "channel", "event_type", "order_id", "item", "category", "subcategory", "quantity",
     "amount", "discount", "cost", "campaign_id", "topic", "score", "own_brand", "machine", "duration_hours",
 )  # fmt: skip
 WORDS = ("source", "channel", "event_type", "category", "subcategory", "campaign_id", "topic")
@@ -101,8 +101,8 @@ def tie_to_customers(con: Any, events: ir.Table, records: pd.DataFrame, identiti
     fixed = {c: value for c, value in engine.constants(sound).items() if c in ORDER}
     # Of all events: to tell the sound ones would be computed again for each column.
     words = engine.few_words(events, [c for c in WORDS if c not in fixed])
-    tied = _with_owners(con, sound, records, identities).select("place", *[c for c in ORDER if c not in fixed])
-    return engine.with_constants(engine.in_order(tied, ["place", "occurred_at"], words), fixed, ORDER)
+    tied = _with_owners(con, sound, records, identities).select(*[c for c in ORDER if c not in fixed])
+    return engine.with_constants(engine.in_order(tied, ["customer_number", "occurred_at"], words), fixed, ORDER)
 
 
 def texts_of_customers(con: Any, events: ir.Table, records: pd.DataFrame, identities: pd.DataFrame) -> pd.DataFrame:
@@ -116,10 +116,10 @@ def texts_of_customers(con: Any, events: ir.Table, records: pd.DataFrame, identi
 
 
 def _with_owners(con: Any, events: ir.Table, records: pd.DataFrame, identities: pd.DataFrame) -> ir.Table:
-    """Events with customer_id, and its place among all in their order: a number sorts quicker than a text."""
+    """Events with customer_id and customer_number, its place among all in their order: a number sorts and groups quicker than a text."""
     known = records.merge(identities[["source", "record_id", "customer_id"]], on=["source", "record_id"])
-    known["place"] = pd.factorize(known.customer_id, sort=True)[0].astype("int32")
-    columns = known[["source", "raw_id", "customer_id", "place"]]
+    known["customer_number"] = pd.factorize(known.customer_id, sort=True)[0].astype("int64")
+    columns = known[["source", "raw_id", "customer_id", "customer_number"]]
     owners = engine.as_table(con, pa.Table.from_pandas(columns, preserve_index=False), "owners")
     return events.left_join(owners, ["source", "raw_id"])
 
