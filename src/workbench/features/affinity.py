@@ -74,13 +74,16 @@ def affinity_features(happened: ir.Table, bought: ir.Table, tops: Mapping[str, t
     names = ["category_count", *(share_feature(level, value) for level in LEVELS for value in tops[level])]
     count, width = len(customers), len(names)
     money, category, subcategory = (spent[column].to_numpy() for column in ("amount", *LEVELS))
-    whole, everything = _sums(money, count, rows), _sums(money, 1, np.zeros(len(rows), int))[0]
+    told = ~np.isnan(money)
+    # Sums of ten-thousandths, which are whole: so the order of rows never shows.
+    units = np.rint(1e4 * np.where(told, money, 0.0))
+    whole, everything = _sums(units, told, count, rows), units.sum() / 1e4 if told.any() else np.nan
     weight = prior * everything / max(count_rows(bought), 1)
     # The column of each row's category and subcategory; what has none goes to the first, which is filled last.
     first = 1 + np.append(pd.Index(tops["category"]).get_indexer(categories), NOT_THERE)[category]
     second = np.where(subcategory == NOT_THERE, 0, 1 + len(tops["category"]) + subcategory)
-    wide = _sums(money, count * width, rows * width + first, rows * width + second).reshape(count, width)
-    wide += weight * np.nan_to_num(_sums(money, width, first, second)) / (everything or np.nan)
+    wide = _sums(units, told, count * width, rows * width + first, rows * width + second).reshape(count, width)
+    wide += weight * np.nan_to_num(_sums(units, told, width, first, second)) / (everything or np.nan)
     wide /= np.where(whole + weight == 0, np.nan, whole + weight)[:, None]
     wide[:, 0] = _count_different(rows, category, count)
     return pd.DataFrame(wide, columns=names, copy=False).assign(customer_id=customers)
@@ -101,19 +104,17 @@ def _spent(happened: ir.Table, subcategories: tuple[str, ...]) -> tuple[pd.DataF
     return fetch(lines.group_by("customer_id", **places).agg(amount=lines.amount.sum().cast("float64"))), categories
 
 
-def _sums(money: np.ndarray, count: int, *places: np.ndarray) -> np.ndarray:
-    """Sums by place, each row added at each of its places; missing where there are rows and none tells an amount."""
-    untold = np.isnan(money)
-    # Of ten-thousandths, which are whole: so the order of rows never shows.
-    sums, parts = np.zeros(count), np.rint(1e4 * np.where(untold, 0.0, money))
+def _sums(units: np.ndarray, told: np.ndarray, count: int, *places: np.ndarray) -> np.ndarray:
+    """Money by place, each row added at each of its places; missing where there are rows and none of them is told."""
+    sums = np.zeros(count)
     for place in places:
-        np.add.at(sums, place, parts)
+        np.add.at(sums, place, units)
     sums /= 1e4
-    if untold.any():
-        there, told = np.zeros(count, bool), np.zeros(count, bool)
+    if not told.all():
+        there, known = np.zeros(count, bool), np.zeros(count, bool)
         for place in places:
-            there[place], told[place[~untold]] = True, True
-        sums[there & ~told] = np.nan
+            there[place], known[place[told]] = True, True
+        sums[there & ~known] = np.nan
     return sums
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -88,11 +90,23 @@ def purchase_features(
 
     rivals: categories in which own brand and others are a choice (see `own_brand_rivals`); none: all lines are.
     """
-    per_order, per_line = _of_orders(bought, window), _of_lines(order_lines(happened), window, rivals)
-    table = _counts(per_order, per_line)
-    for part in (shrunk_shares(per_order, list(_moments(bought)), "n", prior), _prices(per_line, bought, prior)):
-        table = table.left_join(part, "customer_id").drop("customer_id_right")
-    return table
+    per = _of_orders(bought, window).inner_join(_of_lines(order_lines(happened), window, rivals), "customer_id")
+    zero, priced = ibis.literal(0).cast(per.paid.type()), per.paid.notnull()
+    # What comes back in the window may have been bought before it.
+    per = per.mutate(full=per.paid + per.off, returned=ibis.least(per.returned, ibis.greatest(per.paid, zero)))
+    moments = list(_moments(bought))
+    prices = {"discount_share": ("off", "full"), "own_brand_share": ("own", "chosen"), "return_share": ("returned", "paid")}
+    bases = {f"{name}_base": _ratio(per[name].sum(), per.n.sum()) for name in moments}
+    bases |= {
+        f"{name}_base": _ratio(per[part].sum(where=priced), per[whole].sum(where=priced))
+        for name, (part, whole) in prices.items()
+    }
+    table = per.cross_join(per.agg(order_value=_ratio(per.gross.sum(), per.n.sum()), **bases))
+    shares = {name: _shrunk(table[name], table.n, table[f"{name}_base"], prior) for name in moments}
+    for name, (part, whole) in prices.items():
+        share = _shrunk(table[part], table[whole], table[f"{name}_base"], prior * table.order_value)
+        shares[name] = ibis.cases((table.paid.notnull(), share), else_=None)
+    return table.select("customer_id", **_counts(table), **shares)
 
 
 def _of_orders(bought: ir.Table, window: Window) -> ir.Table:
@@ -107,7 +121,7 @@ def _of_orders(bought: ir.Table, window: Window) -> ir.Table:
         n_last_28=bought.count(where=bought.days_ago <= 28),
         weeks=bought.count(where=begins),
         late=bought.amount.sum(where=bought.days_ago <= window.days // 2).fill_null(0).cast("float64"),
-        gross=bought.amount.sum().cast("float64"),
+        gross=bought.amount.sum(),
         lines=bought.lines.sum(),
         # Sums of whole days and of their squares are exact, so the result does not depend on the order of rows.
         gaps=bought.gap.count().cast("float64"),
@@ -134,7 +148,6 @@ def _of_lines(lines: ir.Table, window: Window, rivals: tuple[str, ...]) -> ir.Ta
     zero = ibis.literal(0).cast(lines.amount.type())
     return lines.group_by("customer_id").agg(
         net_revenue=lines.amount.sum().cast("float64"),
-        known=lines.amount.count(),
         lately=lines.amount.sum(where=lines.occurred_at >= window.since(28)).fill_null(0).cast("float64"),
         paid=lines.amount.sum(where=is_order),
         returned=(-lines.amount).sum(where=~is_order).fill_null(zero),
@@ -144,52 +157,26 @@ def _of_lines(lines: ir.Table, window: Window, rivals: tuple[str, ...]) -> ir.Ta
     )
 
 
-def _counts(per_order: ir.Table, per_line: ir.Table) -> ir.Table:
-    joined = per_order.inner_join(per_line, "customer_id")
-    orders_, lines = joined.n.cast("float64"), joined.lines.cast("float64")
-    gap = joined.gap_days / joined.gaps.nullif(0)
-    variance = (joined.gap_squares - joined.gaps * gap * gap) / (joined.gaps - 1).nullif(0)
-    return joined.select(
-        "customer_id", "net_revenue",
-        recency_days=joined.recency.cast("float64"),
-        order_count=orders_,
-        orders_last_28=joined.n_last_28.cast("float64"),
-        active_weeks=joined.weeks.cast("float64"),
-        gap_days_mean=gap,
-        gap_days_cv=ibis.cases((joined.gaps >= 2, ibis.greatest(variance, 0.0).sqrt() / gap), else_=None),
+def _counts(per: ir.Table) -> dict[str, ir.FloatingValue]:
+    """Sums per customer -> the features that are no shrunk shares."""
+    orders_, lines, gross = per.n.cast("float64"), per.lines.cast("float64"), per.gross.cast("float64")
+    gap = per.gap_days / per.gaps.nullif(0)
+    variance = (per.gap_squares - per.gaps * gap * gap) / (per.gaps - 1).nullif(0)
+    return {
+        "recency_days": per.recency.cast("float64"),
+        "order_count": orders_,
+        "orders_last_28": per.n_last_28.cast("float64"),
+        "active_weeks": per.weeks.cast("float64"),
+        "gap_days_mean": gap,
+        "gap_days_cv": ibis.cases((per.gaps >= 2, ibis.greatest(variance, 0.0).sqrt() / gap), else_=None),
+        "net_revenue": per.net_revenue,
         # Nothing spent lately is 0; amounts that nobody wrote down are not.
-        revenue_last_28=ibis.cases((joined.known > 0, joined.lately), else_=None),
-        aov=joined.gross / orders_,
-        revenue_trend=(2 * joined.late - joined.gross) / joined.gross.nullif(0),
-        lines_per_order=lines / orders_,
-        line_value=joined.gross / lines,
-    )  # fmt: skip
-
-
-def _prices(per_line: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
-    per, zero = per_line.filter(per_line.paid.notnull()), ibis.literal(0).cast(per_line.paid.type())
-    # What comes back in the window may have been bought before it.
-    per = per.select(
-        "customer_id", "paid", "off", "chosen", "own",
-        full=per.paid + per.off, returned=ibis.least(per.returned, ibis.greatest(per.paid, zero)),
-    )  # fmt: skip
-    money = bought.amount.sum().cast("float64") / bought.count()
-    names = {"off": ("full", "discount_share"), "own": ("chosen", "own_brand_share"), "returned": ("paid", "return_share")}
-    base = per.agg(
-        **{
-            f"{part}_base": per[part].sum().cast("float64") / per[whole].sum().cast("float64").nullif(0)
-            for part, (whole, _) in names.items()
-        }
-    )
-    table = per.cross_join(bought.agg(order_value=money)).cross_join(base)
-    return table.select(
-        "customer_id",
-        **{
-            name: (table[part].cast("float64") + prior * table.order_value * table[f"{part}_base"])
-            / (table[whole].cast("float64") + prior * table.order_value).nullif(0)
-            for part, (whole, name) in names.items()
-        },
-    )
+        "revenue_last_28": ibis.cases((per.net_revenue.notnull(), per.lately), else_=None),
+        "aov": gross / orders_,
+        "revenue_trend": (2 * per.late - gross) / gross.nullif(0),
+        "lines_per_order": lines / orders_,
+        "line_value": gross / lines,
+    }
 
 
 def shrunk_shares(per: ir.Table, parts: list[str], whole: str, prior: float) -> ir.Table:
@@ -198,12 +185,14 @@ def shrunk_shares(per: ir.Table, parts: list[str], whole: str, prior: float) -> 
     share = (part + prior * base) / (whole + prior): the mean of a Beta posterior whose prior weighs `prior` units. Without a prior
     a share of nothing is missing.
     """
-    base = per.agg(**{f"{p}_base": per[p].sum().cast("float64") / per[whole].sum().cast("float64").nullif(0) for p in parts})
+    base = per.agg(**{f"{p}_base": _ratio(per[p].sum(), per[whole].sum()) for p in parts})
     table = per.cross_join(base)
-    return table.select(
-        "customer_id",
-        **{
-            p: (table[p].cast("float64") + prior * table[f"{p}_base"]) / (table[whole].cast("float64") + prior).nullif(0)
-            for p in parts
-        },
-    )
+    return table.select("customer_id", **{p: _shrunk(table[p], table[whole], table[f"{p}_base"], prior) for p in parts})
+
+
+def _ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
+    return part.cast("float64") / whole.cast("float64").nullif(0)
+
+
+def _shrunk(part: ir.NumericValue, whole: ir.NumericValue, base: ir.FloatingValue, weight: Any) -> ir.FloatingValue:
+    return (part.cast("float64") + weight * base) / (whole.cast("float64") + weight).nullif(0)
