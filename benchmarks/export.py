@@ -22,7 +22,7 @@ STAGES = ("acquisition", "onboarding", "growth", "retention", "winback")
 SENT = """
     SELECT 'c_' || lpad(to_hex(i), 16, '0') AS customer_id, TIMESTAMPTZ '2023-12-20 10:00:00Z' AS occurred_at, 'email' AS source, 'email' AS channel,
         'email_sent' AS event_type, NULL::VARCHAR AS order_id, NULL::VARCHAR AS item, NULL::VARCHAR AS category, NULL::DECIMAL(18,4) AS quantity,
-        NULL::DECIMAL(18,4) AS amount, NULL::DECIMAL(18,4) AS discount, NULL::DECIMAL(18,4) AS cost, NULL::VARCHAR AS campaign_id
+        NULL::DECIMAL(18,4) AS amount, NULL::DECIMAL(18,4) AS discount, NULL::DECIMAL(18,4) AS cost, NULL::VARCHAR AS campaign_id, NULL::BIGINT AS customer_number
     FROM range({count}) t(i), range(3)
 """
 

@@ -120,6 +120,8 @@ def _events(ids: pd.Series) -> pd.DataFrame:
 def _as_events(run: Run, frame: pd.DataFrame) -> ibis.Table:
     """The columns that the contract promises."""
     empty = {c: ibis.null("string") for c in ("order_id", "item", "category", "campaign_id")}
-    empty |= {c: ibis.null(engine.MONEY) for c in ("quantity", "amount", "discount", "cost")}
+    empty |= {c: ibis.null(engine.MONEY) for c in ("quantity", "amount", "discount", "cost")} | {
+        "customer_number": ibis.null("int64")
+    }
     table = engine.as_table(run.engine, pa.Table.from_pandas(frame, preserve_index=False), "raw_events")
     return table.mutate(occurred_at=table.occurred_at.cast(engine.MOMENT), **empty)
