@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from workbench.core.event_types import NOT_OWN_ACTIONS, PURCHASES
 from workbench.features.catalog import Feature
-from workbench.features.purchases import shrunk_shares
+from workbench.features.purchases import ratio, shrunk, shrunk_shares
 
 RECENT = 28  # days
 POINTS = dt.Decimal(18, 6)  # sums of decimals are exact, whatever the order of rows
@@ -103,9 +103,8 @@ def _service(happened: ir.Table, columns: frozenset[str]) -> ir.Table:
 def _sentiment(happened: ir.Table, prior: float) -> ir.Table:
     said = happened.filter(happened.event_type == "social", happened.score.notnull())
     per = said.group_by("customer_id").agg(n=said.count(), total=said.score.cast(POINTS).sum())
-    table = per.cross_join(per.agg(base=per.total.sum().cast("float64") / per.n.sum().nullif(0)))
-    shrunk = (table.total.cast("float64") + prior * table.base) / (table.n + prior)
-    return table.select("customer_id", social_sentiment=shrunk)
+    table = per.cross_join(per.agg(base=ratio(per.total.sum(), per.n.sum())))
+    return table.select("customer_id", social_sentiment=shrunk(table.total, table.n, table.base, prior))
 
 
 def _answers(happened: ir.Table, questions: tuple[str, ...]) -> ir.Table:

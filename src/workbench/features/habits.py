@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 
 from workbench.core.engine import MONEY, local_time
 from workbench.features.catalog import Feature
-from workbench.features.purchases import order_lines, shrunk_shares
+from workbench.features.purchases import order_lines, ratio, shrunk, shrunk_shares
 from workbench.features.window import Window, days_before
 
 SEASONS = {"spring": (3, 4, 5), "summer": (6, 7, 8), "autumn": (9, 10, 11), "winter": (12, 1, 2)}
@@ -77,7 +77,7 @@ def tenure(events: ir.Table, window: Window) -> ir.Table:
 
 def _order_values(bought: ir.Table, prior: float) -> ir.Table:
     valued = bought.select("customer_id", "days_ago", value=bought.amount.cast(MONEY))
-    typical = valued.agg(typical=valued.value.sum().cast("float64") / valued.count().nullif(0))
+    typical = valued.agg(typical=ratio(valued.value.sum(), valued.count()))
     valued = valued.cross_join(typical)
     per = valued.group_by("customer_id").agg(
         n=valued.count(),
@@ -125,15 +125,13 @@ def _seasons(bought: ir.Table, prior: float) -> ir.Table:
 def _margins(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
     known = lines.filter(lines.cost.notnull(), lines.event_type == "order")
     per = known.group_by("customer_id").agg(paid=known.amount.sum(), left=(known.amount - known.cost).sum())
-    base = per.agg(base=per.left.sum().cast("float64") / per.paid.sum().cast("float64").nullif(0))
-    weight = bought.agg(order_value=bought.amount.sum().cast("float64") / bought.count().nullif(0))
+    base = per.agg(base=ratio(per.left.sum(), per.paid.sum()))
+    weight = bought.agg(order_value=ratio(bought.amount.sum(), bought.count()))
     table = per.cross_join(base).cross_join(weight)
-    prior_money = prior * table.order_value
     return table.select(
         "customer_id",
         margin=table.left.cast("float64"),
-        margin_rate=(table.left.cast("float64") + prior_money * table.base)
-        / (table.paid.cast("float64") + prior_money).nullif(0),
+        margin_rate=shrunk(table.left, table.paid, table.base, prior * table.order_value),
     )
 
 
@@ -141,9 +139,7 @@ def _price_tier(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
     known = lines.filter(
         lines.event_type == "order", lines.item.notnull(), lines.category.notnull(), lines.quantity > 0, lines.amount > 0
     )
-    items = known.group_by("category", "item").agg(
-        price=known.amount.sum().cast("float64") / known.quantity.sum().cast("float64").nullif(0)
-    )
+    items = known.group_by("category", "item").agg(price=ratio(known.amount.sum(), known.quantity.sum()))
     # Prices that differ a hundredfold and more are of different units, such as litres beside pieces: no tier can be told there.
     spread = items.price.log10().std(how="pop").over(ibis.window(group_by=items.category))
     items = items.mutate(spread=spread).filter(lambda t: t.spread <= SPREAD)
@@ -154,9 +150,7 @@ def _price_tier(lines: ir.Table, bought: ir.Table, prior: float) -> ir.Table:
     spent = known.group_by("customer_id", "category", "item").agg(paid=known.amount.sum().cast(MONEY))
     ranked = spent.inner_join(items, ["category", "item"])
     per = ranked.group_by("customer_id").agg(whole=ranked.paid.sum(), part=(ranked.paid.cast(WIDE) * ranked["rank"]).sum())
-    whole = per.whole.sum().cast("float64")
-    table = per.cross_join(per.agg(base=per.part.sum().cast("float64") / whole.nullif(0)))
-    table = table.cross_join(bought.agg(order_value=bought.amount.sum().cast("float64") / bought.count().nullif(0)))
-    weight = prior * table.order_value
-    tier = (table.part.cast("float64") + weight * table.base) / (table.whole.cast("float64") + weight).nullif(0)
+    table = per.cross_join(per.agg(base=ratio(per.part.sum(), per.whole.sum())))
+    table = table.cross_join(bought.agg(order_value=ratio(bought.amount.sum(), bought.count())))
+    tier = shrunk(table.part, table.whole, table.base, prior * table.order_value)
     return table.select("customer_id", price_tier=tier)

@@ -96,15 +96,14 @@ def purchase_features(
     per = per.mutate(full=per.paid + per.off, returned=ibis.least(per.returned, ibis.greatest(per.paid, zero)))
     moments = list(_moments(bought))
     prices = {"discount_share": ("off", "full"), "own_brand_share": ("own", "chosen"), "return_share": ("returned", "paid")}
-    bases = {f"{name}_base": _ratio(per[name].sum(), per.n.sum()) for name in moments}
+    bases = {f"{name}_base": ratio(per[name].sum(), per.n.sum()) for name in moments}
     bases |= {
-        f"{name}_base": _ratio(per[part].sum(where=priced), per[whole].sum(where=priced))
-        for name, (part, whole) in prices.items()
+        f"{name}_base": ratio(per[part].sum(where=priced), per[whole].sum(where=priced)) for name, (part, whole) in prices.items()
     }
-    table = per.cross_join(per.agg(order_value=_ratio(per.gross.sum(), per.n.sum()), **bases))
-    shares = {name: _shrunk(table[name], table.n, table[f"{name}_base"], prior) for name in moments}
+    table = per.cross_join(per.agg(order_value=ratio(per.gross.sum(), per.n.sum()), **bases))
+    shares = {name: shrunk(table[name], table.n, table[f"{name}_base"], prior) for name in moments}
     for name, (part, whole) in prices.items():
-        share = _shrunk(table[part], table[whole], table[f"{name}_base"], prior * table.order_value)
+        share = shrunk(table[part], table[whole], table[f"{name}_base"], prior * table.order_value)
         shares[name] = ibis.cases((table.paid.notnull(), share), else_=None)
     return table.select("customer_id", **_counts(table), **shares)
 
@@ -185,14 +184,16 @@ def shrunk_shares(per: ir.Table, parts: list[str], whole: str, prior: float) -> 
     share = (part + prior * base) / (whole + prior): the mean of a Beta posterior whose prior weighs `prior` units. Without a prior
     a share of nothing is missing.
     """
-    base = per.agg(**{f"{p}_base": _ratio(per[p].sum(), per[whole].sum()) for p in parts})
+    base = per.agg(**{f"{p}_base": ratio(per[p].sum(), per[whole].sum()) for p in parts})
     table = per.cross_join(base)
-    return table.select("customer_id", **{p: _shrunk(table[p], table[whole], table[f"{p}_base"], prior) for p in parts})
+    return table.select("customer_id", **{p: shrunk(table[p], table[whole], table[f"{p}_base"], prior) for p in parts})
 
 
-def _ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
+def ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
+    """part / whole, missing where the whole is 0."""
     return part.cast("float64") / whole.cast("float64").nullif(0)
 
 
-def _shrunk(part: ir.NumericValue, whole: ir.NumericValue, base: ir.FloatingValue, weight: Any) -> ir.FloatingValue:
+def shrunk(part: ir.NumericValue, whole: ir.NumericValue, base: ir.FloatingValue, weight: Any) -> ir.FloatingValue:
+    """part / whole drawn towards base by `weight` units of the whole (see `shrunk_shares`)."""
     return (part.cast("float64") + weight * base) / (whole.cast("float64") + weight).nullif(0)
