@@ -60,15 +60,16 @@ def known_events(path: Path, memory: str) -> matrix.Known:
     return matrix.prepared(engine.read_parquet(con, path), ZONE, *NOTHING)
 
 
-def planned(path: Path, memory: str) -> matrix.Plan:
-    """What there is to compute: types, columns, the largest categories, frequent channels and topics."""
-    return matrix.plan_features(known_events(path, memory), WINDOW, FeatureSettings(window_days=DAYS, text_topics=0))
+def planned(path: Path, memory: str) -> tuple[matrix.Known, matrix.Plan]:
+    """The events, and what there is to compute: types, columns, the largest categories, frequent channels and topics."""
+    known = known_events(path, memory)
+    return known, matrix.plan_features(known, WINDOW, FeatureSettings(window_days=DAYS, text_topics=0))
 
 
-def ours(path: Path, memory: str, plan: matrix.Plan) -> pd.DataFrame:
+def ours(known: matrix.Known, plan: matrix.Plan) -> pd.DataFrame:
     """The families of purchases, affinity and engagement, as notebook 02 computes them."""
-    known, window = known_events(path, memory), plan.window
-    happened = matrix.Happened(known.events, window.events(known.events), window)
+    window = plan.window
+    happened = matrix.Happened(known.events, window.events(known.events), window, plan.rivals)
     chosen = [
         family
         for family in matrix.FAMILIES
@@ -240,8 +241,8 @@ def _cpu() -> float:
 def main() -> None:
     """Print the ratios; the three ways must give the same features.
 
-    The plan (which categories are the largest, which types and columns there are) is given to SQL and to pandas; ours makes it. So
-    there are two ratios: of the whole, and of the features alone, once the plan is made.
+    The plan (which categories are the largest, which types and columns there are) is given to SQL and to pandas; ours makes it, and
+    reads the customers' ids. So there are two ratios: of the whole, and of the features alone, once that is done.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
@@ -256,8 +257,9 @@ def main() -> None:
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         ratios = []
         for _ in range(1 if options.alone else options.times):
-            plan, cpu_plan, wall_plan = measured(functools.partial(planned, path, options.memory))
-            found, cpu, wall = measured(functools.partial(ours, path, options.memory, plan))
+            (known, plan), cpu_plan, wall_plan = measured(functools.partial(planned, path, options.memory))
+            found, cpu, wall = measured(functools.partial(ours, known, plan))
+            del known
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             print(
                 f"{options.rows:,} events, {len(found):,} customers with an order, {found.shape[1]} features: {cpu_plan:.1f} + {cpu:.1f} processor seconds "

@@ -152,10 +152,11 @@ def test_own_brand_counts_only_where_there_is_a_choice():
     """Who buys fuel, of which there is none but the own brand, does not prefer it."""
     rows = [order("a", f"2024-04-0{d}T10:00", f"f{d}", 90, "FUEL", own_brand=True) for d in range(1, 6)]
     rows += [order(who, "2024-04-02T12:00", f"{who}{own}", 10, "MILK", own_brand=own) for who in "ab" for own in (True, False)]
-    events, bought = inside(rows)
+    events, _ = inside(rows)
     rivals = purchases.own_brand_rivals(tally_events(events))
     assert rivals == ("MILK",)
-    frame = fetch(purchases.purchase_features(events, bought, WINDOW, 5.0, rivals)).set_index("customer_id")
+    bought = purchases.kept_orders(events, WINDOW, rivals)
+    frame = fetch(purchases.purchase_features(events, bought, WINDOW, 5.0)).set_index("customer_id")
     assert frame.own_brand_share.to_dict() == pytest.approx({"a": 0.5, "b": 0.5})
 
 

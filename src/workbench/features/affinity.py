@@ -73,10 +73,9 @@ def affinity_features(happened: ir.Table, bought: ir.Table, tops: Mapping[str, t
     rows, customers = pd.factorize(spent.customer_id, sort=True)
     names = ["category_count", *(share_feature(level, value) for level in LEVELS for value in tops[level])]
     count, width = len(customers), len(names)
-    money, category, subcategory = (spent[column].to_numpy() for column in ("amount", *LEVELS))
-    told = ~np.isnan(money)
-    # Sums of ten-thousandths, which are whole: so the order of rows never shows.
-    units = np.rint(1e4 * np.where(told, money, 0.0))
+    units, category, subcategory = (spent[column].to_numpy() for column in ("units", *LEVELS))
+    told = ~np.isnan(units)
+    units = np.where(told, units, 0.0)
     whole, everything = _sums(units, told, count, rows), units.sum() / 1e4 if told.any() else np.nan
     weight = prior * everything / max(count_rows(bought), 1)
     # The column of each row's category and subcategory; what has none goes to the first, which is filled last.
@@ -90,9 +89,10 @@ def affinity_features(happened: ir.Table, bought: ir.Table, tops: Mapping[str, t
 
 
 def _spent(happened: ir.Table, subcategories: tuple[str, ...]) -> tuple[pd.DataFrame, pd.Index]:
-    """Events in the window -> customer_id, category and subcategory (places among the categories that are returned, and among those given), amount.
+    """Events in the window -> customer_id, category and subcategory (places among the categories that are returned, and among those given), units.
 
-    A row per customer and both; NOT_THERE where there is no category, and where the subcategory is none of those given.
+    A row per customer and both; NOT_THERE where there is no category, and where the subcategory is none of those given. units:
+    ten-thousandths of money, which are whole, so that the order of rows never shows in a sum.
     """
     lines = order_lines(happened)
     lines = lines.filter(lines.event_type == "order")
@@ -101,7 +101,8 @@ def _spent(happened: ir.Table, subcategories: tuple[str, ...]) -> tuple[pd.DataF
     # Grouped by numbers, not by texts: that is half of the work.
     lines = with_place(with_place(lines, "category", categories), "subcategory", subcategories)
     places = {level: lines[f"{level}_place"] for level in LEVELS}
-    return fetch(lines.group_by("customer_id", **places).agg(amount=lines.amount.sum().cast("float64"))), categories
+    units = (lines.amount.cast("float64") * 10_000).round().cast("float64")
+    return fetch(lines.group_by("customer_id", **places).agg(units=units.sum())), categories
 
 
 def _sums(units: np.ndarray, told: np.ndarray, count: int, *places: np.ndarray) -> np.ndarray:

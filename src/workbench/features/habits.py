@@ -76,7 +76,7 @@ def tenure(events: ir.Table, window: Window) -> ir.Table:
 
 
 def _order_values(bought: ir.Table, prior: float) -> ir.Table:
-    valued = bought.select("customer_id", "days_ago", value=bought.amount.cast(MONEY))
+    valued = bought.select("customer_id", "days_ago", value=bought.amount)
     typical = valued.agg(typical=ratio(valued.value.sum(), valued.count()))
     valued = valued.cross_join(typical)
     per = valued.group_by("customer_id").agg(

@@ -85,16 +85,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Happened:
-    """The events of everybody at any time, those within a window, and the window."""
+    """The events of everybody at any time, those within a window, the window, and the plan's `rivals`."""
 
     events: ir.Table
     inside: ir.Table
     window: Window
+    rivals: tuple[str, ...] = ()
 
     @functools.cached_property
     def orders(self) -> ir.Table:
         """The orders within the window."""
-        return purchases.kept_orders(self.inside, self.window)
+        return purchases.kept_orders(self.inside, self.window, self.rivals)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Family:
 
 # In the order of the catalog. The first says who gets features at all: customers with an order in the window.
 FAMILIES = (
-    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.orders, h.window, p.prior, p.rivals)),
+    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.orders, h.window, p.prior)),
     Family(lambda p: habits.habit_catalog(p.columns, p.window.days), lambda h, p: habits.habit_features(h.events, h.inside, h.orders, h.window, p.prior, p.columns, p.window.days)),
     Family(lambda p: affinity.affinity_catalog(p.tops, p.names), lambda h, p: affinity.affinity_features(h.inside, h.orders, p.tops, p.prior) if p.tops["category"] else None),
     Family(lambda p: engagement.engagement_catalog(list(p.types), p.channels), lambda h, p: engagement.engagement_features(h.inside, list(p.types), p.prior)),
@@ -205,7 +206,7 @@ def build_features(known: Known, plan: Plan, window: Window) -> pd.DataFrame:
 
     Counts of other activity are 0 where the source exists and saw nothing; rates without a denominator stay missing.
     """
-    happened = Happened(known.events, window.events(known.events), window)
+    happened = Happened(known.events, window.events(known.events), window, plan.rivals)
     # Family by family: one query of all of them would take the engine longer to plan than to answer.
     declared = feature_declarations(plan)
     names = [f.feature for f in declared]
