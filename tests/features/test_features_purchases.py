@@ -39,10 +39,11 @@ A = {
     "lines_per_order": 5 / 4,
     "line_value": 200 / 5,
     "weekend_share": (2 + 5 * 2 / 5) / (4 + 5),
-    "morning_share": (1 + 5 * 1 / 5) / (4 + 5),
-    "midday_share": (0 + 5 * 1 / 5) / (4 + 5),
+    # Of a's orders the one at midnight sharp has no time of day: too many lines stand there for it to be an hour of trade.
+    "morning_share": (1 + 5 * 1 / 4) / (3 + 5),
+    "midday_share": (0 + 5 * 1 / 4) / (3 + 5),
     "afternoon_share": 0,
-    "evening_share": (3 + 5 * 3 / 5) / (4 + 5),
+    "evening_share": (2 + 5 * 2 / 4) / (3 + 5),
     "discount_share": (10 + 260 * 10 / 270) / (210 + 260),
     "own_brand_share": (40 + 260 * 40 / 50) / (50 + 260),  # only Y sells own brand and others
     "return_share": (20 + 260 * 20 / 260) / (200 + 260),
@@ -88,8 +89,8 @@ B = {
     "lines_per_order": 1,
     "line_value": 60,
     "weekend_share": (0 + 5 * 2 / 5) / (1 + 5),
-    "midday_share": (1 + 5 * 1 / 5) / (1 + 5),
-    "evening_share": (0 + 5 * 3 / 5) / (1 + 5),
+    "midday_share": (1 + 5 * 1 / 4) / (1 + 5),
+    "evening_share": (0 + 5 * 2 / 4) / (1 + 5),
     "discount_share": (0 + 260 * 10 / 270) / (60 + 260),
     "own_brand_share": (0 + 260 * 40 / 50) / (0 + 260),
     "return_share": (0 + 260 * 20 / 260) / (60 + 260),
@@ -158,6 +159,40 @@ def test_own_brand_counts_only_where_there_is_a_choice():
     bought = purchases.kept_orders(events, WINDOW, rivals)
     frame = fetch(purchases.purchase_features(events, bought, WINDOW, 5.0)).set_index("customer_id")
     assert frame.own_brand_share.to_dict() == pytest.approx({"a": 0.5, "b": 0.5})
+
+
+MIDNIGHT = "2024-04-{:02}T22:00"  # in Berlin, where days are told from
+
+
+def dayparts(rows):
+    """-> whether dayparts are declared, and the shares of those that are."""
+    known = matrix.Known(table(rows))
+    frame = matrix.build_features(known, plan := matrix.plan_features(known, WINDOW, SETTINGS), WINDOW).set_index("customer_id")
+    assert "weekend_share" in frame
+    return "hours" in plan.columns, frame.filter(regex="^(morning|midday|afternoon|evening)_share$")
+
+
+def test_a_shop_that_writes_dates_only_has_no_dayparts():
+    declared, frame = dayparts([order(who, MIDNIGHT.format(day), f"{who}{day}", 10) for who in "ab" for day in (3, 6, 9)])
+    assert not declared
+    assert frame.columns.tolist() == []
+
+
+def test_orders_with_a_date_only_are_of_no_daypart_beside_orders_with_a_time():
+    rows = [order(who, MIDNIGHT.format(day), f"{who}{day}", 10) for who in "ab" for day in (3, 6, 9)]
+    rows += [order(who, f"2024-04-0{day}T06:30", f"{who}{day}w", 10, channel="web") for who in "bc" for day in (4, 7)]
+    declared, frame = dayparts(rows)
+    assert declared
+    assert frame.loc["a"].isna().all()
+    assert frame.loc[["b", "c"], "morning_share"].to_list() == [1, 1]
+    assert frame.loc[["b", "c"]].sum(axis=1).to_list() == [1, 1]
+
+
+def test_an_order_at_midnight_among_many_others_is_an_order_in_the_evening():
+    rows = [order("a", f"2024-04-{day:02}T08:{minute:02}", f"{day}-{minute}", 10) for day in (4, 5, 6) for minute in range(40)]
+    declared, frame = dayparts([*rows, order("b", MIDNIGHT.format(8), "b", 10)])
+    assert declared
+    assert frame.evening_share["b"] > frame.evening_share["a"] > 0
 
 
 @pytest.mark.parametrize(

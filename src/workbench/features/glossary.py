@@ -16,7 +16,7 @@ X = "X"
 def every_feature() -> list[Feature]:
     """Each feature that some source can bring, once."""
     columns = frozenset({
-        "lines", "clock", "discount", "own_brand", "return", "item", "quantity", "category", "cost", "ticket.score", "ticket.hours",
+        "lines", "clock", "hours", "discount", "own_brand", "return", "item", "quantity", "category", "cost", "ticket.score", "ticket.hours",
         "social.score",
     })  # fmt: skip
     types = (*engagement.WORDS, *WEB, *APP, *PRODUCT, *CONTRACTS, "order", "email_delivered", "survey")

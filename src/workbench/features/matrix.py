@@ -116,7 +116,7 @@ class Family:
 
 # In the order of the catalog. The first says who gets features at all: customers with an order in the window.
 FAMILIES = (
-    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.orders, h.window, p.prior)),
+    Family(lambda p: purchases.purchase_catalog(p.columns), lambda h, p: purchases.purchase_features(h.inside, h.orders, h.window, p.prior, "dates" in p.columns)),
     Family(lambda p: habits.habit_catalog(p.columns, p.window.days), lambda h, p: habits.habit_features(h.events, h.inside, h.orders, h.window, p.prior, p.columns, p.window.days)),
     Family(lambda p: affinity.affinity_catalog(p.tops, p.names), lambda h, p: affinity.affinity_features(h.inside, h.orders, p.tops, p.prior) if p.tops["category"] else None),
     Family(lambda p: engagement.engagement_catalog(list(p.types), p.channels), lambda h, p: engagement.engagement_features(h.inside, list(p.types), p.prior)),
@@ -176,7 +176,8 @@ def _columns(tally: pd.DataFrame, happened: ir.Table) -> set[str]:
         "social.score": of_kinds(tally, "social").score.any(),
         **{kind: len(of_kinds(tally, kind)) > 0 for kind in ("coupon_redeemed", "return")},
     }
-    lines = purchases.order_lines(happened)
+    lines, dated = purchases.order_lines(happened), purchases.share_dated(tally, happened)
+    found["hours"], found["dates"] = found["clock"] and dated < 1, dated >= purchases.DATED
     # A few lines mostly show it; where they do not, all are looked at.
     found["lines"] = any(
         count_rows(purchases.orders(some).filter(lambda t: t.lines > 1).limit(1)) for some in (lines.limit(10_000), lines)

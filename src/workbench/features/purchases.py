@@ -8,13 +8,15 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from workbench.core.engine import MONEY, is_among, materialize
+from workbench.core.engine import MONEY, fetch, is_among, materialize
 from workbench.features.catalog import Feature
 from workbench.features.tally import of_kinds
 from workbench.features.window import Window, days_before
 
 RIVALS = 0.01  # of a category's lines
 LATELY = 28  # days
+DATED = 0.01  # of order lines at midnight sharp: then midnight stands for a date without a time of day
+LOOKED_AT = 500_000  # order lines, about: local times are dear
 DAYPARTS = {"morning": (5, 11), "midday": (11, 15), "afternoon": (15, 19), "evening": (19, 29)}
 
 BEHAVIOUR = (
@@ -80,12 +82,20 @@ def kept_orders(happened: ir.Table, window: Window, rivals: tuple[str, ...] = ()
 
 
 def purchase_catalog(columns: frozenset[str]) -> list[Feature]:
-    """The declarations that the sources allow; columns: which of lines, clock, discount, own_brand and return there are."""
+    """The declarations that the sources allow; columns: which of lines, clock, hours, discount, own_brand and return there are."""
     hidden = set() if "lines" in columns else {"lines_per_order", "line_value"}
+    hidden |= set() if "hours" in columns else {f"{part}_share" for part in DAYPARTS}
     hidden |= set() if "clock" in columns else {f.feature for f in BEHAVIOUR if f.family == "daypart"}
     declared = [f for f in BEHAVIOUR if f.feature not in hidden]
     more = {"discount": DISCOUNT, "own_brand": OWN_BRAND, "return": RETURNS}
     return declared + [f for name, features in more.items() if name in columns for f in features]
+
+
+def share_dated(tally: pd.DataFrame, happened: ir.Table) -> float:
+    """Events with their local time -> share of the order lines at midnight sharp; of many, every n-th customer's."""
+    each = max(1, int(of_kinds(tally, "order").events.sum()) // LOOKED_AT)
+    lines = happened.filter(happened.event_type == "order", happened.customer_number % each == 0)
+    return fetch(lines.agg(share=(lines.local == lines.local.truncate("D")).mean())).fillna(0.0).share[0]
 
 
 def own_brand_rivals(tally: pd.DataFrame) -> tuple[str, ...]:
@@ -95,20 +105,24 @@ def own_brand_rivals(tally: pd.DataFrame) -> tuple[str, ...]:
     return tuple(own.index[own.between(RIVALS, 1 - RIVALS)])
 
 
-def purchase_features(happened: ir.Table, bought: ir.Table, window: Window, prior: float) -> ir.Table:
-    """Events in the window and their orders -> customer_id + the features of BEHAVIOUR, DISCOUNT, OWN_BRAND and RETURNS; customers with an order."""
+def purchase_features(happened: ir.Table, bought: ir.Table, window: Window, prior: float, dated: bool = False) -> ir.Table:
+    """Events in the window and their orders -> customer_id + the features of BEHAVIOUR, DISCOUNT, OWN_BRAND and RETURNS; customers with an order.
+
+    dated: orders at midnight sharp have no time of day, and are of no daypart; who has no others has no dayparts.
+    """
+    bought = bought.mutate(timed=(bought.local != bought.local.truncate("D")) if dated else ibis.literal(True))
     per = _of_orders(bought, window).left_join(_of_returns(happened), "customer_id").drop("customer_id_right")
     zero, priced = ibis.literal(0).cast(per.paid.type()), per.paid.notnull()
     # What comes back in the window may have been bought before it.
     per = per.mutate(full=per.paid + per.off, returned=ibis.least(per.back.fill_null(zero), ibis.greatest(per.paid, zero)))
-    moments = list(_moments(bought))
+    moments = {"weekend_share": "n"} | {f"{part}_share": "n_timed" for part in DAYPARTS}
     prices = {"discount_share": ("off", "full"), "own_brand_share": ("own", "chosen"), "return_share": ("returned", "paid")}
-    bases = {f"{name}_base": ratio(per[name].sum(), per.n.sum()) for name in moments}
+    bases = {f"{name}_base": ratio(per[name].sum(), per[whole].sum()) for name, whole in moments.items()}
     bases |= {
         f"{name}_base": ratio(per[part].sum(where=priced), per[whole].sum(where=priced)) for name, (part, whole) in prices.items()
     }
     table = per.cross_join(per.agg(order_value=ratio(per.paid.sum(), per.n.sum()), **bases))
-    shares = {name: shrunk(table[name], table.n, table[f"{name}_base"], prior) for name in moments}
+    shares = {name: shrunk(table[name], table[whole].nullif(0), table[f"{name}_base"], prior) for name, whole in moments.items()}
     for name, (part, whole) in prices.items():
         share = shrunk(table[part], table[whole], table[f"{name}_base"], prior * table.order_value)
         shares[name] = ibis.cases((table.paid.notnull(), share), else_=None)
@@ -125,6 +139,7 @@ def _of_orders(bought: ir.Table, window: Window) -> ir.Table:
     return bought.group_by("customer_id").agg(
         recency=bought.days_ago.min(),
         n=bought.count(),
+        n_timed=bought.count(where=bought.timed),
         n_lately=bought.count(where=lately),
         weeks=bought.count(where=begins),
         late=bought.amount.sum(where=bought.days_ago <= window.days // 2).fill_null(zero),
@@ -148,7 +163,7 @@ def _moments(bought: ir.Table) -> dict[str, ir.BooleanValue]:
     parts = {"weekend_share": bought.local.day_of_week.index() >= 5}
     for part, (start, end) in DAYPARTS.items():
         inside = (hour >= start) & (hour < end)
-        parts[f"{part}_share"] = inside | (hour < end - 24) if end > 24 else inside
+        parts[f"{part}_share"] = bought.timed & (inside | (hour < end - 24) if end > 24 else inside)
     return parts
 
 
