@@ -15,7 +15,6 @@ from workbench.core.rundir import Run, finished_run, notebook_name
 from workbench.kernel import Say, execute, progress_lines
 
 MIN_SHARE = 0.5  # of the model's features; with fewer the segments would rest on what is missing
-FEW = 0.5  # of the run's customers; fewer have other averages, towards which their shares are drawn
 
 
 def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple[Path, list[str]]:
@@ -29,7 +28,7 @@ def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple
     config = _as_the_run(load_config(sources), run.config)
     with tempfile.TemporaryDirectory(prefix="score-", dir=workspace.resolve("runs")) as folder:
         scored = _ingest(Run.create(Path(folder) / "score", config), config, say)
-        table, missing = _assign(run, scored, say)
+        table, missing = _assign(run, scored)
     path = workspace.resolve(output)
     csv = path.suffix.lower() == ".csv"
     atomic_write(path, lambda p: table.to_csv(p, index=False) if csv else table.to_parquet(p, index=False), 0o600)
@@ -47,30 +46,14 @@ def _ingest(run: Run, config: Config, say: Say) -> Run:
     return Run.open(run.path)
 
 
-def _features(run: Run) -> Any:
-    """What notebook 02 calls features, and nothing that needs a past: a newcomer has none."""
-    from workbench.features import matrix
-    from workbench.features.window import Window
-
-    config, zone = run.config, run.config.company.zone
-    known = matrix.prepared(run.read_events(), zone, run.read("customers"), run.read("people"), run.read("private/texts"))
-    window = Window(config.as_of, config.features.window_days, zone)
-    plan = matrix.plan_features(known, window, config.features, config.attributes, config.names)
-    return matrix.build_features(known, plan, window).set_index("customer_id")
-
-
-def _assign(run: Run, scored: Run, say: Say) -> tuple[Any, list[str]]:
+def _assign(run: Run, scored: Run) -> tuple[Any, list[str]]:
     import numpy as np
 
     from workbench.clustering.model import load_model
+    from workbench.features.further import further_features
 
     segmenter = load_model(run.read_model("segmenter"))
-    features, learned = _features(scored), run.read("segment_quality")["size"].sum()
-    if len(features) < FEW * learned:
-        say(
-            f"{len(features):,} customers have an order in the window; the run learned from {learned:,}. Shares are drawn towards the averages of those "
-            "scored, so customers of the run may come out in another segment: score them together with all others."
-        )
+    features = further_features(run, scored)
     wanted = [str(name) for name in segmenter.space_.feature_names_in_]
     missing = [name for name in wanted if name not in features]
     if len(missing) > (1 - MIN_SHARE) * len(wanted):

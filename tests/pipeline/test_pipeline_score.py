@@ -2,14 +2,76 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 
+import ibis
+import numpy as np
 import pandas as pd
 import pytest
 from pipeline_company import Workspace
 
+from workbench.clustering.model import load_model
 from workbench.core.errors import InputError
 from workbench.core.rundir import Run
+from workbench.features.further import further_features
+
+
+def ingested(run, customers, folder, days=0, without=()):
+    """A run directory that has ingested some of a finished run's customers alone, so many days later, without some sources."""
+    sources = {name: source for name, source in run.config.sources.items() if name not in without}
+    as_of = run.config.as_of + dt.timedelta(days=days)
+    scored = Run.create(folder, run.config.model_copy(update={"as_of": as_of, "sources": sources}))
+    scored.begin("ingest")
+    events = run.read_on(scored.engine, "events")
+    events = events.filter(events.customer_id.isin(customers), events.source.notin(list(without) or [""]))
+    scored.write_events("events", events.mutate(occurred_at=events.occurred_at + ibis.interval(days=days)))
+    for name in ("customers", "people", "private/texts"):
+        frame = run.read(name)
+        frame = frame[frame.customer_id.isin(customers)].reset_index(drop=True)
+        scored.write(
+            name, frame.assign(occurred_at=frame.occurred_at + pd.Timedelta(days=days)) if "occurred_at" in frame else frame
+        )
+    scored.complete()
+    return Run.open(folder)
+
+
+@pytest.fixture(scope="module")
+def base(finished):
+    return Run.open(finished.run_folder("base"))
+
+
+@pytest.fixture(scope="module")
+def few(base):
+    """Twelve customers of the run who have an order."""
+    return np.random.default_rng(3).choice(base.read("features").customer_id, 12, replace=False).tolist()
+
+
+def test_a_few_customers_alone_have_the_features_that_the_run_gave_them(base, few, tmp_path):
+    found = further_features(base, ingested(base, few, tmp_path / "few"))
+    known = base.read("features").set_index("customer_id").loc[found.index]
+    assert sorted(found.index) == sorted(few)
+    assert set(found) == set(known)
+    pd.testing.assert_frame_equal(found, known[found.columns], rtol=1e-9)
+    model = load_model(base.read_model("segmenter"))
+    labels = base.read("segments").set_index("customer_id").segment_id[found.index]
+    placed = model.predict(found[[str(name) for name in model.space_.feature_names_in_]].astype(float))
+    assert (placed == labels).all()
+
+
+def test_the_same_customers_some_weeks_later_have_the_same_features(base, few, tmp_path):
+    found = further_features(base, ingested(base, few, tmp_path / "few", days=21))
+    known = base.read("features").set_index("customer_id").loc[found.index]
+    pd.testing.assert_frame_equal(found, known[found.columns], rtol=1e-9)
+
+
+def test_what_the_sources_of_newcomers_do_not_have_is_missing_and_not_zero(base, few, tmp_path):
+    without = [name for name, source in base.config.sources.items() if source.kind in ("web", "tickets")]
+    found = further_features(base, ingested(base, few, tmp_path / "few", without=without))
+    known = base.read("features")
+    assert {"page_view_count", "ticket_count"} <= set(known)
+    assert not {"page_view_count", "ticket_count"} & set(found)
+    assert "order_count" in found
 
 
 @pytest.mark.slow

@@ -172,6 +172,11 @@ class Events(Strict):
     own_brand: Match | None = Field(None, description="lines of the company's own brand")
     machine: Match | None = Field(None, description="events that a machine caused, such as opens by a mail scanner")
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The event types that are declared."""
+        return tuple(self.type.values.values()) if isinstance(self.type, TypeColumn) else (self.type,)
+
     @model_validator(mode="after")
     def _one_topic(self) -> Events:
         if self.question and self.topic:

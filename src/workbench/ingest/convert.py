@@ -315,20 +315,16 @@ class _Declared:
             for fact, texts in told.items()
         }
 
-    def _kinds(self) -> tuple[str, ...]:
-        kind = self.events.type
-        return tuple(kind.values.values()) if isinstance(kind, TypeColumn) else (kind,)
-
     def _kind(self, row: ir.Table) -> ir.StringValue:
         """The event type; an order line with a negative amount is a return."""
         kind = row[self.own("kind")]
-        if not self.events.amount or "order" not in self._kinds():
+        if not self.events.amount or "order" not in self.events.kinds:
             return kind
         return ibis.cases(((kind == "order") & (row[self.own("amount")] < 0), ibis.literal("return")), else_=kind)
 
     def _order_id(self, row: ir.Table, kind: ir.StringValue, given: ir.StringValue) -> ir.StringValue:
         """Order lines without a number belong together when they happened at one moment."""
-        if not {"order", "return"} & set(self._kinds()):
+        if not {"order", "return"} & set(self.events.kinds):
             return given
         return ibis.coalesce(given, ibis.cases((kind.isin(["order", "return"]), self._at(row).cast("string"))))
 
