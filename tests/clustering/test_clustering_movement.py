@@ -45,19 +45,22 @@ def test_ten_per_cent_planted_movers_are_found():
     assert 0.08 <= net <= 0.12, net
 
 
+def moved(*rows):
+    return pd.DataFrame(rows, columns=["from_segment", "to_segment", "customers"])
+
+
 def test_forecast_by_hand():
-    table = pd.DataFrame(
-        {
-            "from_segment": [0, 0, 1],
-            "to_segment": [0, 1, 1],
-            "share": [0.4, 0.1, 0.5],
-            "placebo_share": [0.5, 0, 0.5],
-            "net_share": [-0.1, 0.1, 0],
-        }
-    )
-    # A fifth of segment 0 goes on to 1.
-    assert movement.forecast_sizes(table, np.array([50.0, 50.0])) == pytest.approx([40, 60])
-    assert movement.forecast_sizes(table, np.array([50.0, 50.0]), 2) == pytest.approx([32, 68])
+    # Ten more went from 0 to 1 than came back, of twelve moves: chance explains 12 of its square of 100, so 8.8 of 50 go on.
+    table = moved((0, 0, 39), (0, 1, 11), (1, 0, 1), (1, 1, 49))
+    sizes = np.array([50.0, 50.0])
+    stays = 1 - 0.88 * 10 / 50
+    assert movement.forecast_sizes(table, sizes) == pytest.approx([50 * stays, 100 - 50 * stays])
+    assert movement.forecast_sizes(table, sizes, 2) == pytest.approx([50 * stays**2, 100 - 50 * stays**2])
+
+
+def test_moves_that_chance_explains_are_no_trend():
+    table = moved((0, 0, 40), (0, 1, 12), (1, 0, 9), (1, 1, 40))
+    assert movement.forecast_sizes(table, np.array([49.0, 52.0])).tolist() == [49, 52]
 
 
 def drifting(count, rate, goes_on, seed=0):

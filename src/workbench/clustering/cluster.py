@@ -58,9 +58,14 @@ class Pool:
         kept = [self.owners != fit for fit in range(len(self.fits))]
         return tuple(Pool(self.centres[k], self.weights[k], self.persistence[k], ()) for k in kept)
 
+    @functools.cached_property
+    def cuts(self) -> np.ndarray:
+        """-> (groups, groups) the tree cut into as many groups as there are centres, into one less, …, into one: a column each."""
+        return cut_tree(self.tree)
+
     def groups(self, k: int) -> np.ndarray:
         """-> one of k groups per pooled centre."""
-        return cut_tree(self.tree, k)[:, 0]
+        return self.cuts[:, len(self.centres) - k]
 
 
 def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits: int) -> Pool:

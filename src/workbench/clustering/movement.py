@@ -94,17 +94,18 @@ def net_movement(moves: Moves) -> tuple[float, float, float]:
 
 
 def forecast_sizes(migration: pd.DataFrame, sizes: np.ndarray, horizons: int = 1) -> np.ndarray:
-    """Segment sizes after some horizons if moves beyond chance go on as before (a Markov chain; Kemeny & Snell 1960).
+    """Segment sizes after some horizons if moves go on as before (a Markov chain; Kemeny & Snell 1960).
 
-    Only net moves count; moves that chance alone explains are no trend.
+    What counts is how many more went from one segment to another than came back: wobble goes both ways. These flows are drawn towards
+    none by the share of their squares that chance explains (James & Stein 1961, positive part; flow ± root of the moves both ways).
     """
     k = len(sizes)
-    rates = np.zeros((k, k))
-    away = migration[(migration.from_segment != migration.to_segment) & (migration.net_share > 0)]
-    totals = migration.groupby("from_segment").share.sum()
-    for row in away.itertuples():
-        rates[row.from_segment, row.to_segment] = min(1.0, row.net_share / max(totals[row.from_segment], 1e-12))
-    rates /= np.maximum(rates.sum(axis=1, keepdims=True), 1.0)
+    moved = np.zeros((k, k))
+    moved[migration.from_segment, migration.to_segment] = migration.customers
+    totals, there = moved.sum(axis=1, keepdims=True), ~np.eye(k, dtype=bool)
+    flow = moved - moved.T
+    kept = max(0.0, 1 - (moved + moved.T)[there].sum() / max((flow**2).sum(), 1e-12))
+    rates = kept * np.maximum(flow, 0) / np.maximum(totals, 1)
     np.fill_diagonal(rates, 1 - rates.sum(axis=1))
     return sizes @ np.linalg.matrix_power(rates, horizons)
 
@@ -137,16 +138,18 @@ def backtest(moves: Moves, seed: int) -> Backtest | None:
     """The forecast against the sizes one horizon after as_of, over the customers known at all three times; None where it is not reached.
 
     The error is half the sum of the differences between shares (total variation distance): the share of customers that would
-    have to change segments for the forecast to be right. Nothing of the forecast is learned after as_of.
+    have to change segments for the forecast to be right. Nothing of the forecast is learned after as_of; the interval is over resampled
+    customers, the moves that it goes on from held as they were seen.
     """
     if moves.later is None or not (moves.later >= 0).any():
         return None
     k = int(max(part.max() for part in (moves.before, moves.now, *moves.placebo, moves.later))) + 1
+    migration = migration_table(moves)
 
     def errors(some: Moves) -> tuple[float, float]:
         there = some.of(np.flatnonzero(some.later >= 0))
         now, came = (np.bincount(labels, minlength=k) / len(there.now) for labels in (there.now, there.later))
-        ahead = forecast_sizes(migration_table(some), now)
+        ahead = forecast_sizes(migration, now)
         return float(np.abs(ahead - came).sum() / 2), float(np.abs(now - came).sum() / 2)
 
     ours, still = errors(moves)
