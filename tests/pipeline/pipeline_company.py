@@ -25,7 +25,7 @@ class Workspace:
     def command(self, *words: str, **more) -> subprocess.CompletedProcess:
         """Run `workbench …` to its end."""
         line = [sys.executable, "-m", "workbench.cli", *words]
-        return subprocess.run(line, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600, **more)
+        return subprocess.run(line, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1800, **more)
 
     def start(self, *words: str) -> subprocess.Popen:
         """Start `workbench …` and return at once."""
