@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,9 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from workbench.core.config import Source
-from workbench.core.engine import fetch, fetch_row, together
+from workbench.core.engine import fetch_row, together
 from workbench.features import matrix
+from workbench.features.tally import tally_events
 from workbench.features.window import Window
 
 ORDERED = ("item", "quantity", "category", "cost", "discount", "own_brand")
@@ -24,39 +26,45 @@ def further_features(run: Any, scored: Any) -> pd.DataFrame:
     average of everybody, so the run's other customers are counted beside them: alone, twenty newcomers would be compared with each other.
     """
     mine, theirs = scored.read_events(), run.read_on(scored.engine, "events")
-    own = _plan(scored, mine)
-    plan = _of_sources(_plan(run, theirs), own, scored)
-    customers, people, texts = (scored.read(name) for name in ("customers", "people", "private/texts"))
+    known, window = _known(scored, mine), _window(scored)
+    planned = matrix.plan_features(
+        _known(run, theirs), _window(run), run.config.features, run.config.attributes, run.config.names
+    )
+    plan = _of_sources(planned, known, window, scored.config.sources.values())
     events = _beside(mine, theirs, round((scored.config.as_of - run.config.as_of).days / 7))
-    everybody = matrix.prepared(events, own.window.zone, customers, people, texts)
-    features = matrix.build_features(everybody, plan, plan.window).set_index("customer_id")
-    return features[features.index.isin(fetch(mine.select("customer_id").distinct()).customer_id)]
+    everybody = matrix.prepared(events, window.zone, known.customers, known.people, known.texts)
+    features = matrix.build_features(everybody, plan, window).set_index("customer_id")
+    return features[features.index.isin(known.ids)]
 
 
-def _plan(run: Any, events: ir.Table) -> matrix.Plan:
-    config, zone = run.config, run.config.company.zone
-    known = matrix.prepared(events, zone, run.read("customers"), run.read("people"), run.read("private/texts"))
-    window = Window(config.as_of, config.features.window_days, zone)
-    return matrix.plan_features(known, window, config.features, config.attributes, config.names)
+def _known(run: Any, events: ir.Table) -> matrix.Known:
+    return matrix.prepared(events, run.config.company.zone, run.read("customers"), run.read("people"), run.read("private/texts"))
 
 
-def _of_sources(plan: matrix.Plan, own: matrix.Plan, scored: Any) -> matrix.Plan:
+def _window(run: Any) -> Window:
+    return Window(run.config.as_of, run.config.features.window_days, run.config.company.zone)
+
+
+def _of_sources(plan: matrix.Plan, known: matrix.Known, window: Window, sources: Iterable[Source]) -> matrix.Plan:
     """A run's plan without what the further customers' sources do not have: it is missing, not zero.
 
     A source that saw nothing of a few customers is there all the same.
     """
-    there = set(own.types).union(*(_declared(source) for source in scored.config.sources.values()))
-    columns = {False: set(scored.read("customers")), True: set(scored.read("people"))}
+    happened = window.events(known.events)
+    tally = tally_events(happened)
+    found = matrix.columns_of(tally, happened)
+    there = found.union(tally.event_type, *(_declared(source) for source in sources))
+    columns = {False: set(known.customers), True: set(known.people)}
     return replace(
         plan,
-        window=own.window,
+        window=window,
         types=tuple(kind for kind in plan.types if kind in there),
-        columns=plan.columns & (own.columns | there) | own.columns & {"dates"},
+        columns=plan.columns & there | found & {"dates"},
         topics=replace(plan.topics, needs=tuple(need for need in plan.topics.needs if need[0] in there)),
-        language=plan.language if len(scored.read("private/texts")) else None,
+        language=plan.language if len(known.texts) else None,
         attributes=tuple(a for a in plan.attributes if a.name in columns[a.of_people]),
         growth={now: before for now, before in plan.growth.items() if {now, before} <= columns[False]},
-        has_people=own.has_people,
+        has_people=len(known.people) > 0,
     )
 
 

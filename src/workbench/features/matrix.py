@@ -142,7 +142,7 @@ def plan_features(
     attributes = attributes or Attributes()
     happened = window.events(known.events)
     tally = tally_events(happened)
-    types, columns = sorted(tally.event_type.unique()), _columns(tally, happened)
+    types, columns = sorted(tally.event_type.unique()), columns_of(tally, happened)
     counts = {"category": settings.top_categories, "subcategory": settings.top_subcategories}
     asked = happened.filter(happened.event_type == "survey_answer", happened.topic.notnull(), happened.score.notnull())
     before = known.texts[known.texts.occurred_at < window.end]
@@ -163,7 +163,7 @@ def _has_order_before(events: ir.Table, moment: dt.datetime) -> bool:
     return count_rows(orders.limit(1)) > 0
 
 
-def _columns(tally: pd.DataFrame, happened: ir.Table) -> set[str]:
+def columns_of(tally: pd.DataFrame, happened: ir.Table) -> set[str]:
     """What order lines, tickets and social posts carry, and which of coupons and returns there are."""
     bought = of_kinds(tally, *PURCHASES)
     found = {
