@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core import workspace
-from workbench.core.config import STAGES
 from workbench.core.errors import KINDS, EnvironmentFault, WorkbenchError
 from workbench.core.files import write_text
 from workbench.core.rundir import HELD_BY_RUNNER, Run, notebook_name
@@ -59,7 +58,8 @@ def _stage_fault(fault: Any, run: Run, stage: str) -> WorkbenchError:
         error = KINDS[fault.ename]("")
         error.what = f"{fault.evalue}\nAt:   {where}\nThen: {resume_command(run)}"  # two lines that MAX_LINES leaves room for
         return error
-    log = run.path / "private" / f"{stage}.log"
+    kept = workspace.resolve("runs") if run.manifest["mode"] == "score" else run.path / "private"
+    log = kept / f"{stage}.log"
     write_text(log, "\n".join(fault.traceback), mode=0o600)
     if fault.ename in ("MemoryError", "OutOfMemoryException"):
         return EnvironmentFault(
@@ -70,12 +70,13 @@ def _stage_fault(fault: Any, run: Run, stage: str) -> WorkbenchError:
     return WorkbenchError(
         f"stage {stage} failed with {fault.ename} ({where}).",
         "This is a fault of the workbench, not of your data.",
-        f"see {log}; to try again: {resume_command(run)}",
+        f"see {log}, then: {resume_command(run)}",
     )
 
 
 def resume_command(run: Run) -> str:
-    return f"workbench run --resume --run-id {run.path.name}"
+    """What to do once the cause is mended; nothing is kept of customers who were to be scored."""
+    return "the same command again" if run.manifest["mode"] == "score" else f"workbench run --resume --run-id {run.path.name}"
 
 
 def _set_kernel_environment(run: Run) -> None:
@@ -122,10 +123,9 @@ def _headings(cells: list[Any]) -> list[str]:
     return found
 
 
-def progress_lines(stage: str, say: Say, sections: dict[str, float]) -> Callable[[str], None]:
-    """Say each new section with the stage's elapsed time, and add up the seconds of every section."""
+def progress_lines(label: str, say: Say, sections: dict[str, float]) -> Callable[[str], None]:
+    """Say each new section of the labelled notebook with its elapsed time, and add up the seconds of every section."""
     state = {"section": "", "since": time.perf_counter(), "started": time.perf_counter()}
-    label = f"[{STAGES.index(stage) + 1}/{len(STAGES)}] {notebook_name(stage)}"
 
     def progress(section: str) -> None:
         now = time.perf_counter()

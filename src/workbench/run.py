@@ -306,7 +306,7 @@ def _run_stage(run: Run, stage: str, say: Say) -> Run:
     final = _notebook(run, stage)
     temporary = final.with_name(f"{TEMPORARY}{name}.ipynb")
     sections: dict[str, float] = {}
-    progress = progress_lines(stage, say, sections)
+    progress = progress_lines(f"[{STAGES.index(stage) + 1}/{len(STAGES)}] {name}", say, sections)
     execute(workspace.resources("notebooks") / f"{name}.ipynb", temporary, run, stage, progress)
     progress("")
     fresh = Run.open(run.path)

@@ -27,7 +27,7 @@ def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple
     run = finished_run(run_name)
     config = _as_the_run(load_config(sources), run.config)
     with tempfile.TemporaryDirectory(prefix="score-", dir=workspace.resolve("runs")) as folder:
-        scored = _ingest(Run.create(Path(folder) / "score", config), config, say)
+        scored = _ingest(Run.create(Path(folder) / "score", config, mode="score"), config, say)
         table, missing = _assign(run, scored)
     path = workspace.resolve(output)
     csv = path.suffix.lower() == ".csv"
@@ -41,8 +41,9 @@ def _as_the_run(config: Config, learned: Config) -> Config:
 
 def _ingest(run: Run, config: Config, say: Say) -> Run:
     run.update(inputs=input_hashes(config))
-    stage, name = "ingest", f"{notebook_name('ingest')}.ipynb"
-    execute(workspace.resources("notebooks") / name, run.path / "notebooks" / name, run, stage, progress_lines(stage, say, {}))
+    name = notebook_name("ingest")
+    paths = (folder / f"{name}.ipynb" for folder in (workspace.resources("notebooks"), run.path / "notebooks"))
+    execute(*paths, run, "ingest", progress_lines(name, say, {}))
     return Run.open(run.path)
 
 

@@ -87,6 +87,16 @@ def test_the_same_customers_are_scored_into_their_segments(finished):
     assert not list((finished.folder / "runs").glob("score-*"))
 
 
+def test_newcomers_that_cannot_be_read_are_told_and_the_command_is_to_be_given_again(finished):
+    sources = finished.edit_config("order_id: basket_id", "order_id: basket_number")
+    result = finished.command("score", "base", "--sources", sources)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert "basket_number" in result.stderr
+    assert "the same command again" in result.stderr
+    assert "--resume" not in result.stderr  # what is kept of a run is thrown away here
+    assert not list((finished.folder / "runs").glob("score-*"))
+
+
 def test_a_damaged_model_and_an_unknown_run_are_refused(finished, tmp_path):
     assert finished.command("score", "nowhere", "--sources", "configs/grocer.yaml").returncode == 2
     copy = Workspace(tmp_path)

@@ -70,7 +70,7 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: Config, mode: str = "run") -> Run:
-        """A new run directory; mode is `run` (by the command line) or `lab` (by hand, never finished)."""
+        """A new run directory; mode is `run` (by the command line), `lab` (by hand, never finished) or `score` (thrown away)."""
         for folder in ("tables", "notebooks", "reports", MODELS, PRIVATE):
             _make_folder(path / folder)
         (path / PRIVATE).chmod(0o700)
