@@ -141,6 +141,26 @@ def test_states_follow_the_verdicts(verdicts, states):
     assert registry.since.to_list() == ["2024-01-01"]
 
 
+def test_the_same_day_looked_at_again_is_no_new_evidence():
+    now, registry = members(s0=5, s1=4), None
+    certificate = pd.DataFrame({"segment_id": [0, 1], "verdict": ["pass", "fail"], "stability": [0.9, 0.4]})
+    for _ in range(3):
+        table = lineage.first_lineage(now) if registry is None else lineage.match_segments(now, now)
+        registry = lineage.build_registry(table, certificate, AS_OF, registry, None if registry is None else AS_OF)
+    assert registry.state.to_list() == ["proposed", "proposed"]
+    # An earlier day told later takes nothing back.
+    past = lineage.build_registry(lineage.match_segments(now, now), certificate, AS_OF - dt.timedelta(days=90), registry, AS_OF)
+    assert past.last_passed.to_list() == ["2024-01-01", ""]
+    later = lineage.build_registry(lineage.match_segments(now, now), certificate, AS_OF + dt.timedelta(days=30), past, AS_OF)
+    assert later.state.to_list() == ["pilot", "sunset"]
+
+
+def test_who_was_unassigned_has_no_name_to_be_continued():
+    before = pd.concat([members(s0=5), pd.DataFrame({"customer_id": ["x"], "segment_id": [-1], "segment_name": ["unassigned"]})])
+    table = lineage.match_segments(named([0] * 5, range(90, 95)), before)
+    assert table.previous_name[table.change == "born"].to_list() == [""]
+
+
 def test_what_is_gone_is_put_down_and_what_is_born_gets_a_new_key():
     certificate = pd.DataFrame({"segment_id": [0, 1], "verdict": ["pass", "watch"], "stability": [0.9, 0.6]})
     first = lineage.build_registry(lineage.first_lineage(members(s0=5, s1=4)), certificate, AS_OF)

@@ -1,7 +1,6 @@
 """Movement is told apart from chance, and a forecast is worth what its backtest says."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from simulator import planted_company
 
@@ -32,7 +31,7 @@ def test_a_stationary_population_does_not_move_beyond_chance():
     assert table.share.sum() == pytest.approx(1)
     assert table.placebo_share.sum() == pytest.approx(1)
     sizes = np.bincount(moves.now)
-    assert np.abs(movement.forecast_sizes(table, sizes) - sizes).max() < 0.05 * sizes.sum()
+    assert np.abs(movement.forecast(moves, sizes, 7).expected - sizes).max() < 0.05 * sizes.sum()
     # One horizon later is today here, but for ten customers who are gone.
     assert (moves.later < 0).sum() == 10
     assert (moves.later[moves.later >= 0] == moves.now[moves.later >= 0]).all()
@@ -45,22 +44,18 @@ def test_ten_per_cent_planted_movers_are_found():
     assert 0.08 <= net <= 0.12, net
 
 
-def moved(*rows):
-    return pd.DataFrame(rows, columns=["from_segment", "to_segment", "customers"])
-
-
 def test_forecast_by_hand():
     # Ten more went from 0 to 1 than came back, of twelve moves: chance explains 12 of its square of 100, so 8.8 of 50 go on.
-    table = moved((0, 0, 39), (0, 1, 11), (1, 0, 1), (1, 1, 49))
+    moved = np.array([[39, 11], [1, 49]])
     sizes = np.array([50.0, 50.0])
     stays = 1 - 0.88 * 10 / 50
-    assert movement.forecast_sizes(table, sizes) == pytest.approx([50 * stays, 100 - 50 * stays])
-    assert movement.forecast_sizes(table, sizes, 2) == pytest.approx([50 * stays**2, 100 - 50 * stays**2])
+    assert movement.forecast_sizes(moved, sizes) == pytest.approx([50 * stays, 100 - 50 * stays])
+    assert movement.forecast_sizes(moved, sizes, 2) == pytest.approx([50 * stays**2, 100 - 50 * stays**2])
 
 
 def test_moves_that_chance_explains_are_no_trend():
-    table = moved((0, 0, 40), (0, 1, 12), (1, 0, 9), (1, 1, 40))
-    assert movement.forecast_sizes(table, np.array([49.0, 52.0])).tolist() == [49, 52]
+    moved = np.array([[40, 12], [9, 40]])
+    assert movement.forecast_sizes(moved, np.array([49.0, 52.0])).tolist() == [49, 52]
 
 
 def drifting(count, rate, goes_on, seed=0):
@@ -92,6 +87,11 @@ def test_a_trend_that_stopped_makes_no_change_the_better_forecast():
     assert 0 < found.low < found.difference < found.high
     assert "worse than to expect no change; do not plan by it" in say_backtest(found)
     assert "cannot be tested" in say_backtest(None)
+
+
+def test_where_nothing_moved_beyond_chance_the_forecast_is_today():
+    found = movement.backtest(drifting(400, 0.0, goes_on=False), 7)
+    assert say_backtest(found).startswith("**No more moved one way than chance makes, so the forecast is today's sizes:**")
 
 
 def test_customers_who_are_gone_judge_nothing_and_without_a_later_day_nothing_is_judged():

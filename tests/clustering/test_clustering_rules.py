@@ -87,6 +87,23 @@ def test_a_rule_may_ask_only_whether_a_value_is_known():
         assert json.loads(row.conditions) == [[{"feature": "score", "is_known": expected == 200}]]
 
 
+def test_bounds_keep_the_digits_that_tell_members_apart():
+    features = pd.DataFrame({"born": np.random.default_rng(1).integers(1940, 2005, 800).astype(float)})
+    catalog = pd.DataFrame({"feature": ["born"], "noun": "year of birth", "unit": "year", "definition": "year of birth"})
+    table = rules.build_rules(features, features.born.between(1981, 1985).to_numpy(int), catalog, 7)
+    assert table.precision[1] == table.recall[1] == 1
+    assert rules.readable(1044.7, 800.0) == 1040  # where the spread is wide, three digits do
+    assert rules.readable(np.inf, 1.0) == np.inf
+
+
+def test_a_segment_that_nothing_tells_apart_has_no_rule_and_sql_that_picks_nobody():
+    features = pd.DataFrame({"same": np.ones(100)})
+    catalog = pd.DataFrame({"feature": ["same"], "noun": "same", "unit": "count", "definition": "same"})
+    table = rules.build_rules(features, np.arange(100) % 2, catalog, 7)
+    assert table["sql"].tolist() == ["FALSE", "FALSE"]
+    assert table.customers.tolist() == [0, 0]
+
+
 def test_paths_that_differ_in_one_side_only_are_one():
     first, low, high = (
         rules.Condition("fuel", False, 0.3, False),
@@ -117,6 +134,8 @@ SHOP = pd.DataFrame(
         "interest": ["anime", "Anime", "golf", "anime", "anime", "anime", None, "anime"],
         "sneaker_orders": [3, 0, 5, 4, 2, 9, 7, 1],
         "spend": [100.0, 500, 90, 80, 70, 60, 50, 400],
+        "coupons": [7, 7, 0, 0, 0, 0, 0, 0],
+        "joined": pd.Timestamp("2024-03-01"),
     },
     index=pd.Index([f"c{i}" for i in range(8)], name="customer_id"),
 )
@@ -142,6 +161,10 @@ def test_a_funnel_counts_what_each_layer_leaves():
         (("country", "is_not", "JP"), ["c3"]),
         (("sneaker_orders", "at_most", "1"), ["c1", "c7"]),
         (("spend", "top_share", "0.25"), ["c1", "c7"]),
+        (("spend", "is", "90"), ["c2"]),  # a number, however it is written
+        (("spend", "is_not", "90"), ["c0", "c1", "c3", "c4", "c5", "c6", "c7"]),
+        (("coupons", "top_share", "0.8"), ["c0", "c1"]),  # with those who have none it would be everybody
+        (("coupons", "top_share", "0.1"), []),
     ],
 )
 def test_tests_of_a_layer(layer, who):
@@ -151,6 +174,11 @@ def test_tests_of_a_layer(layer, who):
 def test_a_column_that_is_not_there_is_named_with_the_nearest():
     with pytest.raises(InputError, match='no feature or attribute "countri".*Did you mean "country"'):
         audiences.build_funnel(audience(("countri", "is", "JP")), SHOP)
+
+
+def test_a_moment_is_not_compared_with_a_number():
+    with pytest.raises(InputError, match='"joined" holds moments'):
+        audiences.build_funnel(audience(("joined", "at_least", "20240101")), SHOP)
 
 
 def test_the_audiences_that_come_with_the_project(tmp_path):

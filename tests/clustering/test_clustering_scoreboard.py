@@ -15,6 +15,7 @@ from workbench.clustering import assign, baselines, scoreboard
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import CONTRACTS, check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
+from workbench.views.clustering import say_scoreboard
 
 SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.07)
 
@@ -207,6 +208,18 @@ def test_the_rfm_grids_of_equal_size_are_as_even_as_can_be(k, grids):
 def test_plain_umap_hdbscan_gives_everybody_one_label_even_where_nothing_varies():
     frame = pd.DataFrame({"x": np.ones(80), "y": np.ones(80)})
     assert baselines.plain_umap_hdbscan(frame, SETTINGS, 7).tolist() == [0] * 80
+
+
+def test_an_outcome_that_hardly_anybody_has_takes_no_verdict_from_the_others():
+    company, found, outcomes, board = scored()
+    rare = outcomes.assign(future_score=np.where(np.arange(len(outcomes)) < 8, 1.0 * (np.arange(len(outcomes)) % 2), np.nan))
+    ceiling = ceiling_of(company, found, outcomes) | {"future_score": 0.1}
+    again = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.5, rare, ceiling)
+    mean = again[again.outcome == scoreboard.MEAN].set_index("method")
+    assert np.isfinite(mean[["r2_low", "r2_high", "lead_low", "lead_high"]]).all(axis=None)
+    assert mean.lead_low[scoreboard.RFM] > 0
+    silent = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.5, rare[["future_score"]] * np.nan, {})
+    assert "No scoreboard" in say_scoreboard(silent, {})
 
 
 def test_resampled_r2_is_that_of_the_rows_drawn():

@@ -127,6 +127,34 @@ def test_the_same_customers_in_another_order_get_the_same_segments():
 
 # -- the estimator ----------------------------------------------------------------------------------------------------------
 
+QUICK = {"min_segments": 6, "max_segments": 6, "min_size_share": 0.05, "n_neighbors": 10}
+
+
+def test_the_earlier_window_is_aligned_by_name_and_by_customer():
+    company = planted_company(6, 50, 3)
+    part = company.slices["full"]
+    told = fitted(part, company.relevance, **QUICK)
+    mixed = Segmenter(**QUICK).fit(
+        part.today, earlier=part.earlier[sorted(part.earlier, reverse=True)].assign(more=1.0),
+        outcomes=part.earlier_outcomes.sort_values("future_spend"), relevance=company.relevance,
+    )  # fmt: skip
+    np.testing.assert_array_equal(mixed.labels_, told.labels_)
+    with pytest.raises(InputError, match="lacks 1 of"):
+        Segmenter(**QUICK).fit(part.today, earlier=part.earlier.iloc[:, 1:], outcomes=part.earlier_outcomes)
+    with pytest.raises(InputError, match="outcomes of 30"):
+        Segmenter(**QUICK).fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes.head(30))
+
+
+def test_fitted_again_without_a_history_it_forgets_what_it_knew():
+    part = planted_company(6, 50, 3).slices["full"]
+    found = fitted(part, **QUICK)
+    assert found.knows_
+    assert not found.fit(part.today).knows_
+    assert len(found.predict(part.today.head(0))) == 0
+    numbered = part.today.set_axis(range(part.today.shape[1]), axis=1)
+    loaded = model.load_model(model.dump_model(Segmenter(**QUICK).fit(numbered)))
+    assert len(loaded.predict(numbered.head(3))) == 3
+
 
 def test_it_is_a_scikit_learn_estimator():
     company, found = planted(0)

@@ -77,7 +77,10 @@ def test_longer_windows_are_tried_where_short_ones_do_not_suffice():
 def test_what_cannot_be_is_told():
     history, segments = company(1, [100], ["A"])
     full = history.assign(**{f"ordered_{w}": 1.0 for w in WEEKS})
-    assert designed(full, segments, outcome="ordered").reason[0] == "nearly all order already: so large an effect cannot be"
+    assert designed(full, segments, outcome="ordered").reason[0] == "most order already: so large an effect can hardly be"
+    # 91 of 100 order: 9.1 points more would win all but nobody of the other nine.
+    most = history.assign(**{f"ordered_{w}": (np.arange(len(history)) < 91).astype(float) for w in WEEKS})
+    assert designed(most, segments, outcome="ordered").verdict.tolist() == ["not testable"]
     silent = history.assign(**{c: 0.0 for c in history if c != "customer_id"})
     assert (designed(silent, segments).reason == "nobody ordered in 12 weeks: there is nothing to improve on").all()
     one = designed(history.head(1), segments.head(1))

@@ -64,7 +64,9 @@ def test_the_clearest_differences_are_named_with_their_interval():
 def test_tables(many):
     total, wide, one = views.kpi_total_table(many[0]), views.kpi_table(*many, "buying"), views.kpi_detail_table(many[0], "aov")
     assert len(total.frame) == 20
-    told = {kpi for part in views.PARTS.values() for kpi in part} | set(views.FUNNEL)
+    told = (
+        {kpi for part in views.PARTS.values() for kpi in part} | set(views.FUNNEL) | {"retention_rate"}
+    )  # retained is what has not lapsed
     assert told == set(many[0].kpi)  # no KPI is in neither table
     assert wide.frame.customers.iloc[0] == "600"
     assert list(wide.frame.columns[:2]) == ["segment", "customers"]

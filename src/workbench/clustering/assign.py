@@ -103,14 +103,15 @@ def segment_sizes(segmenter: Segmenter, revenue: np.ndarray) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def read_previous(run: Any) -> dict[str, pd.DataFrame | None]:
-    """What an earlier run of the company knows of its segments: segments, centres, registry; None each where there is none."""
+def read_previous(run: Any) -> dict[str, Any]:
+    """What an earlier run of the company knows of its segments: segments, centres, registry, as_of; None each where there is none."""
     earlier = run.previous()
     names = ("segments", "centres", "registry")
-    return {name: earlier.read(name) if earlier is not None and earlier.has(name) else None for name in names}
+    found = {name: earlier.read(name) if earlier is not None and earlier.has(name) else None for name in names}
+    return found | {"as_of": None if earlier is None else earlier.config.as_of}
 
 
-def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[str, pd.DataFrame | None]) -> pd.DataFrame:
+def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[str, Any]) -> pd.DataFrame:
     """This run's segmentation and what the last run knew (see `read_previous`) -> lineage."""
     if before["segments"] is None:
         return lineage.first_lineage(segments)

@@ -6,14 +6,23 @@ from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 from pydantic import Field, model_validator
 
 from workbench.core.config import Strict, read_yaml_model
 from workbench.core.errors import InputError, did_you_mean
 
+
+def _equals(column: pd.Series, value: str) -> pd.Series:
+    """Whether a value is the one told: numbers as numbers (2 is 2.0), anything else as text, whatever its case."""
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        return column == pd.to_numeric(value, errors="coerce")
+    return column.astype("str").str.lower() == value.lower()
+
+
 TESTS = {
-    "is": lambda column, value: column.astype("str").str.lower() == str(value).lower(),
-    "is_not": lambda column, value: column.notna() & (column.astype("str").str.lower() != str(value).lower()),
+    "is": _equals,
+    "is_not": lambda column, value: ~_equals(column, value),
     "at_least": lambda column, value: pd.to_numeric(column, errors="coerce") >= float(value),
     "at_most": lambda column, value: pd.to_numeric(column, errors="coerce") <= float(value),
 }
@@ -24,7 +33,7 @@ class Layer(Strict):
 
     column: str = Field(description="a feature, or an attribute of customers such as industry")
     test: Literal["is", "is_not", "at_least", "at_most", "top_share"] = Field(
-        description="top_share: among the highest share (0 to 1) of all customers with a value"
+        description="top_share: among the highest share (0 to 1) of all customers with a value, never more; equals are in or out together"
     )
     value: str = Field(min_length=1)
 
@@ -42,8 +51,8 @@ class Layer(Strict):
     def holds(self, column: pd.Series) -> pd.Series:
         """-> yes or no per customer."""
         if self.test == "top_share":
-            numbers = pd.to_numeric(column, errors="coerce")
-            return numbers >= numbers.quantile(1 - float(self.value))
+            ranks = pd.to_numeric(column, errors="coerce").astype(float).rank(pct=True, method="min")
+            return ranks > 1 - float(self.value)
         return TESTS[self.test](column, self.value) & column.notna()
 
 
@@ -78,6 +87,12 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
                 f'Audience layer {number}: there is no feature or attribute "{layer.column}".{did_you_mean(layer.column, customers.columns)}',
                 "Without it nobody could be chosen.",
                 "name a column of features or customers",
+            )
+        if layer.test not in ("is", "is_not") and is_datetime64_any_dtype(customers[layer.column]):
+            raise InputError(
+                f'Audience layer {number}: "{layer.column}" holds moments, {layer.test} {layer.value} asks for a number.',
+                "Everybody or nobody would be chosen.",
+                "name a feature in days, such as recency_days",
             )
         inside &= layer.holds(customers[layer.column])
         told = f"{layer.column} {layer.test.replace('_', ' ')} {layer.value}"

@@ -13,7 +13,7 @@ from workbench.clustering.representation import Space
 from workbench.core.config import ClusteringSettings
 from workbench.core.stats import adjusted_r2, standardized_difference
 
-SHUFFLES, SURE = 50, 4.0  # knowledge counts from four standard deviations above that of shuffled outcomes
+SHUFFLES, SURE = 50, 4.0  # knowledge counts from four standard deviations above the best of shuffled outcomes
 ALIKE = 0.05  # two segments of which no outcome differs at this level (Bonferroni over outcomes) are one
 SMALL, UNSTEADY, SAME = "too small to act on", "does not come back", "too alike to treat differently"
 COLUMNS = ["n_segments", "n_repaired", "knowledge", "survives", "surviving"]
@@ -45,12 +45,16 @@ class Knower:
         """Labels of those customers -> mean adjusted R² of the outcomes; without a history of the space's coordinates."""
         return _mean_r2(self._values, labels)
 
-    def beyond_chance(self, labels: np.ndarray, seed: int) -> bool:
-        """Whether labels know more of the outcomes than of outcomes dealt to other customers; False without a history."""
+    def beyond_chance(self, labels: np.ndarray, tried: list[np.ndarray], seed: int) -> bool:
+        """Whether labels know more of the outcomes than the best of all labels tried knows of outcomes dealt to other customers.
+
+        The best, since the labels were chosen by what they know (maxT, Westfall & Young 1993). False without a history.
+        """
         if not self.has_history:
             return False
         generator = np.random.default_rng(seed)
-        chance = [_mean_r2(generator.permutation(self._values), labels) for _ in range(SHUFFLES)]
+        dealt = (generator.permutation(self._values) for _ in range(SHUFFLES))
+        chance = [max(_mean_r2(values, some) for some in tried) for values in dealt]
         return self.knowledge(labels) > np.mean(chance) + SURE * np.std(chance)
 
     def alike(self, one: np.ndarray, other: np.ndarray) -> bool:

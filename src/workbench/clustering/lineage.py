@@ -39,7 +39,7 @@ def match_segments(
     table = pd.DataFrame(rows, columns=["segment_id", "previous_id", "change"])
     known = [(a, b) if a >= 0 and b >= 0 else None for a, b in zip(table.segment_id, table.previous_id, strict=True)]
     return table.assign(
-        previous_name=pd.Series([names.get(i, "") for i in table.previous_id], dtype="str"),
+        previous_name=pd.Series([names.get(i, "") if i >= 0 else "" for i in table.previous_id], dtype="str"),
         shared=[int(shared.loc[pair]) if pair else 0 for pair in known],
         jaccard=[float(jaccard.loc[pair]) if pair else 0.0 for pair in known],
     ).astype({"change": "str"})
@@ -101,11 +101,13 @@ def next_state(state: str, verdict: str, failed_before: bool, expired: bool) -> 
 
 
 def build_registry(
-    lineage: pd.DataFrame, certificate: pd.DataFrame, as_of: dt.date, earlier: pd.DataFrame | None = None
-) -> pd.DataFrame:
+    lineage: pd.DataFrame, certificate: pd.DataFrame, as_of: dt.date, earlier: pd.DataFrame | None = None,
+    earlier_as_of: dt.date | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """-> registry: key, segment_id, state, verdict, since, last_passed, expires, evidence; a row per segment ever known.
 
-    key stays with a segment from run to run ("s" and a number). earlier: the previous run's registry. Segments that are gone or merged
+    key stays with a segment from run to run ("s" and a number). earlier: the previous run's registry. States rise and fall only when
+    as_of is later than earlier_as_of: the same days looked at again are no new evidence. Segments that are gone or merged
     keep their row, with segment_id -1 and state sunset.
     """
     known = (
@@ -116,17 +118,18 @@ def build_registry(
     held = {row.segment_id: row for row in known.itertuples() if row.segment_id >= 0}
     number = max([int(key[1:]) for key in known.key], default=0)
     verdicts, rows = certificate.set_index("segment_id"), []
+    again = earlier_as_of is not None and as_of <= earlier_as_of
     today, living = as_of.isoformat(), lineage[lineage.segment_id >= 0]
     for entry in living[living.change != "merged"].itertuples():
         former = held.get(entry.previous_id) if entry.change == "continued" else None
         number += former is None
         verdict = str(verdicts.verdict[entry.segment_id])
         since = former.since if former is not None else today
-        passed = today if verdict == "pass" else former.last_passed if former is not None else ""
+        passed = max(today if verdict == "pass" else "", former.last_passed if former is not None else "")
         expires = (dt.date.fromisoformat(passed or since) + dt.timedelta(days=EXPIRY_DAYS)).isoformat()
-        state = next_state(
-            former.state if former is not None else "", verdict, former is not None and former.verdict == "fail", today > expires
-        )
+        held_so_far = "" if former is None else former.state
+        failed_before = former is not None and former.verdict == "fail"
+        state = held_so_far if again and former is not None else next_state(held_so_far, verdict, failed_before, today > expires)
         told = f"{verdict} with stability {verdicts.stability[entry.segment_id]:.2f} as of {today}; {entry.change}"
         key = former.key if former is not None else f"s{number:04d}"
         rows.append((key, entry.segment_id, state, verdict, since, passed, expires, told))

@@ -11,6 +11,7 @@ import pandas as pd
 from workbench.clustering.segmenter import Segmenter
 
 RESAMPLES = 200  # of customers, for intervals
+LEAST = 30  # customers that a backtest rests on
 
 
 class Moves(NamedTuple):
@@ -46,13 +47,15 @@ def observe_moves(
 
     All are placed in today's segments by the same models, which never saw them. halves: segmenters of odd and even weeks; parts:
     those weeks' features today; later: features one horizon after as_of, which only judge a forecast. None where halves are not
-    there to tell chance from movement.
+    there to tell chance from movement, or nobody is known at both times.
     """
     if set(halves) != {"odd", "even"}:
         return None
     known = earlier.index.intersection(today.index)
     for half in parts.values():
         known = known.intersection(half.index)
+    if known.empty:
+        return None
     frames = [earlier.loc[known], today.loc[known], *([] if later is None else [later.reindex(known)])]
     coordinates = segmenter.space_.crossed_coordinates(earlier.loc[known], outcomes.loc[known], *frames)
     names = [str(name) for name in segmenter.get_feature_names_out()]
@@ -93,18 +96,16 @@ def net_movement(moves: Moves) -> tuple[float, float, float]:
     return float(beyond.mean()), float(beyond.mean() - half), float(beyond.mean() + half)
 
 
-def forecast_sizes(migration: pd.DataFrame, sizes: np.ndarray, horizons: int = 1) -> np.ndarray:
-    """Segment sizes after some horizons if moves go on as before (a Markov chain; Kemeny & Snell 1960).
+def forecast_sizes(moved: np.ndarray, sizes: np.ndarray, horizons: int = 1, chance: float = 1.0) -> np.ndarray:
+    """Customers from x to y over one horizon (k, k) and sizes (k,) -> sizes after some horizons if moves go on (a Markov chain; Kemeny & Snell 1960).
 
     What counts is how many more went from one segment to another than came back: wobble goes both ways. These flows are drawn towards
-    none by the share of their squares that chance explains (James & Stein 1961, positive part; flow ± root of the moves both ways).
+    none by the share of their squares that chance explains (James & Stein 1961, positive part; flow ± root of the moves both ways);
+    chance: how often it is in them: twice in a resample.
     """
-    k = len(sizes)
-    moved = np.zeros((k, k))
-    moved[migration.from_segment, migration.to_segment] = migration.customers
-    totals, there = moved.sum(axis=1, keepdims=True), ~np.eye(k, dtype=bool)
+    totals, there = moved.sum(axis=1, keepdims=True), ~np.eye(len(sizes), dtype=bool)
     flow = moved - moved.T
-    kept = max(0.0, 1 - (moved + moved.T)[there].sum() / max((flow**2).sum(), 1e-12))
+    kept = max(0.0, 1 - chance * (moved + moved.T)[there].sum() / max((flow**2).sum(), 1e-12))
     rates = kept * np.maximum(flow, 0) / np.maximum(totals, 1)
     np.fill_diagonal(rates, 1 - rates.sum(axis=1))
     return sizes @ np.linalg.matrix_power(rates, horizons)
@@ -113,8 +114,10 @@ def forecast_sizes(migration: pd.DataFrame, sizes: np.ndarray, horizons: int = 1
 def forecast(moves: Moves, sizes: np.ndarray, seed: int) -> pd.DataFrame:
     """-> segment_id, customers, expected (see `forecast_sizes`), expected_low, expected_high (95 %, over resampled customers), change."""
     sizes = sizes.astype(float)
-    drawn = [forecast_sizes(migration_table(some), sizes) for some in _resampled(moves, seed)]
-    expected, (low, high) = forecast_sizes(migration_table(moves), sizes), np.quantile(drawn, [0.025, 0.975], axis=0)
+    expected = forecast_sizes(_crossed(moves.before, moves.now, len(sizes)), sizes)
+    resampled = (_crossed(some.before, some.now, len(sizes)) for some in _resampled(moves, seed))
+    drawn = [forecast_sizes(moved, sizes, chance=2.0) for moved in resampled]
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     return pd.DataFrame(
         {
             "segment_id": np.arange(len(sizes)), "customers": sizes.astype(int), "expected": expected, "expected_low": low,
@@ -135,21 +138,21 @@ class Backtest(NamedTuple):
 
 
 def backtest(moves: Moves, seed: int) -> Backtest | None:
-    """The forecast against the sizes one horizon after as_of, over the customers known at all three times; None where it is not reached.
+    """The forecast against the sizes one horizon after as_of, over the customers known at all three times; None where that is not reached by at least 30.
 
     The error is half the sum of the differences between shares (total variation distance): the share of customers that would
     have to change segments for the forecast to be right. Nothing of the forecast is learned after as_of; the interval is over resampled
     customers, the moves that it goes on from held as they were seen.
     """
-    if moves.later is None or not (moves.later >= 0).any():
+    if moves.later is None or (moves.later >= 0).sum() < LEAST:
         return None
-    k = int(max(part.max() for part in (moves.before, moves.now, *moves.placebo, moves.later))) + 1
-    migration = migration_table(moves)
+    k = int(max(part.max() for part in (moves.before, moves.now, moves.later))) + 1
+    moved = _crossed(moves.before, moves.now, k)
 
     def errors(some: Moves) -> tuple[float, float]:
         there = some.of(np.flatnonzero(some.later >= 0))
         now, came = (np.bincount(labels, minlength=k) / len(there.now) for labels in (there.now, there.later))
-        ahead = forecast_sizes(migration, now)
+        ahead = forecast_sizes(moved, now)
         return float(np.abs(ahead - came).sum() / 2), float(np.abs(now - came).sum() / 2)
 
     ours, still = errors(moves)

@@ -22,9 +22,10 @@ from workbench.core.stats import learnable
 MIN_TO_LEARN = 200
 BATCH = 100_000  # customers looked at at a time
 GRID = 1000  # most values per feature that a further customer's rank is looked up in
-# Shallow, slow, with a random third of the features per split: best of five shapes in 3-fold cross-validation on the earlier window.
+# Shallow, with a random third of the features per split. In 3-fold cross-validation on the earlier window of three companies, deeper
+# trees, all features and fewer trees knew less; 200 trees at half the rate knew the same (mean R² 0.382 either way) for twice the time.
 SHAPE = {
-    "learning_rate": 0.03, "max_iter": 200, "max_leaf_nodes": 6, "min_samples_leaf": 40, "l2_regularization": 5.0,
+    "learning_rate": 0.06, "max_iter": 100, "max_leaf_nodes": 6, "min_samples_leaf": 40, "l2_regularization": 5.0,
     "max_features": 0.3, "early_stopping": False,
 }  # fmt: skip
 
@@ -46,7 +47,7 @@ class Space(TransformerMixin, BaseEstimator):
     ) -> Space:  # fmt: skip
         """Today's features, features and outcomes of the earlier window (same columns as today's), relevance per feature (1 where left out)."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        self.medians_ = X.median().fillna(0.0)
+        self.medians_ = X.astype(float).replace([np.inf, -np.inf], np.nan).median().fillna(0.0)
         self.models_ = {} if earlier is None else learn(earlier, outcomes, self.seed)
         self.grids_ = {name: _score_grid(values) for name, values in self._filled(X).items()}
         if not self.models_:

@@ -108,9 +108,11 @@ def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[C
     leaf = max(2, round(MIN_LEAF * len(features)))
     tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, class_weight="balanced", random_state=seed)
     tree.fit(features.to_numpy(float), member)
-    leaves = sorted(_leaves(tree.tree_, 0, [], list(features)), key=lambda leaf: -leaf[0])
+    leaves = sorted(_leaves(tree.tree_, 0, [], features), key=lambda leaf: -leaf[0])
     best, best_f1, chosen = [], 0.0, []
     for _, path in leaves[:MOST_PATHS]:
+        if not path:  # nothing tells members from others
+            break
         chosen = [*chosen, _merged(path)]
         quality = _quality(matches(features, chosen), member, "")
         f1 = 2 * quality["precision"] * quality["recall"] / max(quality["precision"] + quality["recall"], 1e-12)
@@ -135,24 +137,31 @@ def _cancel(a: Condition, b: Condition) -> bool:
     return a.feature == b.feature and a.bound == b.bound and a.below != b.below and (a.missing or b.missing)
 
 
-def _leaves(tree: object, node: int, path: list[Condition], names: list[str]) -> list[tuple[float, list[Condition]]]:
+def _leaves(tree: object, node: int, path: list[Condition], features: pd.DataFrame) -> list[tuple[float, list[Condition]]]:
     """Every leaf as (weighted share of members times members reached, path)."""
     if tree.children_left[node] < 0:
         share = tree.value[node][0]
         return [(float(share[-1] / share.sum()) * float(share[-1] * tree.weighted_n_node_samples[node]), path)]
-    feature, bound = names[tree.feature[node]], readable(tree.threshold[node])
+    feature = features.columns[tree.feature[node]]
+    bound = readable(tree.threshold[node], features[feature].std())
     missing_left = bool(tree.missing_go_to_left[node])
     left = Condition(feature, True, bound, missing_left)
     right = Condition(feature, False, bound, not missing_left)
     return [
-        *_leaves(tree, tree.children_left[node], [*path, left], names),
-        *_leaves(tree, tree.children_right[node], [*path, right], names),
+        *_leaves(tree, tree.children_left[node], [*path, left], features),
+        *_leaves(tree, tree.children_right[node], [*path, right], features),
     ]
 
 
-def readable(bound: float) -> float:
-    """A bound rounded to three digits: the rule is judged as it is told."""
-    return float(f"{bound:.3g}")
+def readable(bound: float, spread: float) -> float:
+    """A bound rounded to three digits, or to more where that would move it by over a hundredth of the spread (a year of birth).
+
+    The rule is judged as it is told.
+    """
+    if np.isinf(bound):
+        return bound
+    rounded = (float(f"{bound:.{digits}g}") for digits in range(3, 18))
+    return next(value for value in rounded if not abs(value - bound) > spread / 100)
 
 
 def _merged(path: list[Condition]) -> list[Condition]:

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from workbench.clustering import baselines
 from workbench.clustering.segmenter import Segmenter, draw_rows
 from workbench.core.config import ClusteringSettings
-from workbench.core.errors import QualityGate
+from workbench.core.errors import InputError, QualityGate
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
 
 OURS, MACRO, RFM, RFM_EQUAL, KMEANS, PLAIN, PLAIN_CHOSEN, KMEANS_AWARE = (
@@ -78,7 +78,7 @@ def fit_halves(
     """Segmenters of as many segments on odd and on even weeks alone; none where half of the events gives no segments."""
     try:
         return {half: fit_slice(slices[half], settings, relevance, k) for half in ("odd", "even")}
-    except QualityGate:
+    except (QualityGate, InputError):  # too alike, too scattered or too few
         return {}
 
 
@@ -174,18 +174,20 @@ def score_methods(
         took = seconds if name in (OURS, MACRO) else timer.seconds() / method.seeds
         again = replication(method, parts["odd"], parts["even"], settings.seed)
         scores = {o: float(np.mean([adjusted_r2(happened[o].to_numpy(), labels) for labels in fits])) for o in happened}
-        scores[MEAN] = float(np.nanmean([scores[o] for o in judged]))
+        scores[MEAN] = float(pd.Series([scores[o] for o in judged]).mean())
         resampled = np.mean([adjusted_r2_resampled(happened.to_numpy(), labels, weights) for labels in fits], axis=0)
-        mean = resampled[:, [happened.columns.get_loc(o) for o in judged if np.isfinite(scores[o])]].mean(axis=1)
-        resampled = np.column_stack([resampled, mean])
+        mean = resampled[:, [happened.columns.get_loc(o) for o in judged if np.isfinite(scores[o])]]
+        resampled = pd.DataFrame(
+            np.column_stack([resampled, pd.DataFrame(mean).mean(axis=1)])
+        )  # its figures leave out what is unknown
         ours = resampled if name == OURS else ours
         groups = round(np.mean([len(np.unique(labels)) for labels in fits]))
-        halves = 1.96 * resampled.std(axis=0, ddof=1), 1.96 * (ours - resampled).std(axis=0, ddof=1)
+        halves = 1.96 * resampled.std(), 1.96 * (ours - resampled).std()
         rows += [
             {"method": name, "n_segments": groups, "outcome": o, "r2_adjusted": r2, "half": half, "lead_half": lead_half, **again, "seconds": took}
             for (o, r2), half, lead_half in zip(scores.items(), *halves, strict=True)
         ]  # fmt: skip
-    mean_ceiling = np.mean([ceiling[o] for o in judged]) if ceiling else np.nan
+    mean_ceiling = np.mean([ceiling.get(o, np.nan) for o in judged])
     board = pd.DataFrame(rows)
     r2 = board.r2_adjusted
     lead = board.outcome.map(board[board.method == OURS].set_index("outcome").r2_adjusted) - r2

@@ -60,7 +60,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         relevance: pd.Series | None = None,
     ) -> Segmenter:  # fmt: skip
         """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it."""
+        self.__dict__.pop("knows_", None)  # of an earlier fit
         X = _frame(X)
+        if earlier is not None and outcomes is not None:
+            earlier, outcomes = _aligned(X, earlier, outcomes)
         if len(X) < MIN_CUSTOMERS:
             raise InputError(
                 f"{len(X)} customers have an order in the window; segments need at least {MIN_CUSTOMERS}.",
@@ -91,7 +94,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             k: choice.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings)
             for k in range(self.min_segments, most + 1)
         }
-        cuts = {k: cut for k, cut in cuts.items() if cut is not None}
+        self._cuts = cuts = {k: cut for k, cut in cuts.items() if cut is not None}
         if not cuts:
             raise _too_few(self, pool)
         self.counts_ = table = choice.choose(cuts)
@@ -103,7 +106,9 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     @functools.cached_property
     def knows_(self) -> bool:
         """Whether the fitted segments know more of the earlier window's outcomes than chance does."""
-        return self._knower.beyond_chance(self.centre_segment_[self._knower.place(self.centres_)], self.seed)
+        check_is_fitted(self, "centres_")
+        tried = [cut.belongs[self._knower.place(cut.centres)] for cut in self._cuts.values()]
+        return self._knower.beyond_chance(tried[list(self._cuts).index(self.base_count_)], tried, self.seed)
 
     def predict(self, X: Any) -> np.ndarray:
         """Features -> segment per customer."""
@@ -116,13 +121,14 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the coordinates."""
+        check_is_fitted(self, "space_")
         return self.space_.get_feature_names_out()
 
     def place(self, X: Any, predicted: pd.DataFrame | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Features -> segment and strength per customer, in batches; predicted: their outcomes, where known already."""
         check_is_fitted(self, "centres_")
         X, parts = _frame(X), []
-        for at in range(0, len(X), BATCH):
+        for at in range(0, max(len(X), 1), BATCH):
             known = None if predicted is None else predicted[at : at + BATCH]
             parts.append(self.place_coordinates(self.space_.transform(X[at : at + BATCH], known)))
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
@@ -143,6 +149,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         None of these fits took part in choosing the number of segments.
         """
+        check_is_fitted(self, "centres_")
         settings = self._settings(min_size_share=self.held_size_share_)
         labels, merged = self.place_coordinates(self.matrix_)[0], np.bincount(self.centre_segment_) > 1
         made = stability.refit(self.matrix_, settings, self.seed + 2, refits)
@@ -235,7 +242,7 @@ def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
     if len(X) <= limit:
         return np.arange(len(X))
     probe = X.iloc[draw_rows(len(X), limit, seed)]
-    direction = np.linalg.eigh(np.cov(probe.rank(pct=True).fillna(0.5).to_numpy().T))[1][:, -1]
+    direction = np.linalg.eigh(np.atleast_2d(np.cov(probe.rank(pct=True).fillna(0.5).to_numpy().T)))[1][:, -1]
     along = np.zeros(len(X))
     for weight, name in zip(direction, X.columns, strict=True):
         known = np.sort(probe[name].dropna().to_numpy(float))
@@ -251,9 +258,29 @@ def macro_count(k: int) -> int:
     return max(2, round(k / 4))
 
 
+def _aligned(X: pd.DataFrame, earlier: Any, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The earlier window with today's features in their order, and its outcomes as numbers, customer by customer."""
+    earlier = _frame(earlier)
+    if missing := [name for name in X.columns if name not in earlier]:
+        raise InputError(
+            f"The earlier window lacks {len(missing)} of {X.shape[1]} features: {', '.join(missing[:5])}.",
+            "What is learned there is applied to today's features.",
+            "compute the same features for both",
+        )
+    if not outcomes.index.equals(earlier.index) and outcomes.index.is_unique and earlier.index.isin(outcomes.index).all():
+        outcomes = outcomes.loc[earlier.index]
+    if len(outcomes) != len(earlier):
+        raise InputError(
+            f"The earlier window has features of {len(earlier)} customers and outcomes of {len(outcomes)}.",
+            "An outcome would be learned from another customer's features.",
+            "give both the same index",
+        )
+    return earlier if earlier.columns.equals(X.columns) else earlier[list(X.columns)], outcomes.astype(float)
+
+
 def _frame(X: Any) -> pd.DataFrame:
-    """Features as a frame; columns of a bare array are named by their places."""
+    """Features as a frame with names for columns; those of a bare array are named by their places."""
     if isinstance(X, pd.DataFrame):
-        return X
+        return X if all(isinstance(name, str) for name in X.columns) else X.rename(columns=str)
     X = np.asarray(X, float)
     return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])

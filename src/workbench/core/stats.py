@@ -147,6 +147,7 @@ def adjusted_r2(outcome: np.ndarray, labels: np.ndarray) -> float:
 
     Customers with a missing outcome are left out; NaN when nothing varies or there are more groups than customers.
     """
+    outcome = np.asarray(outcome, float)
     known = np.isfinite(outcome)
     y, groups = outcome[known], np.unique(labels[known], return_inverse=True)[1]
     n, k = len(y), groups.max() + 1 if len(groups) else 0
@@ -161,7 +162,8 @@ def adjusted_r2(outcome: np.ndarray, labels: np.ndarray) -> float:
 def adjusted_r2_resampled(outcomes: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """`adjusted_r2` in resamples of customers whose labels stay as they are -> (resamples, outcomes).
 
-    outcomes: (customers, outcomes), NaN = unknown. weights: (resamples, customers), how often each is drawn.
+    outcomes: (customers, outcomes), NaN = unknown. weights: (resamples, customers), how often each is drawn. NaN where nothing that was
+    drawn varies.
     """
     groups = np.unique(labels, return_inverse=True)[1]
     member = np.equal.outer(groups, np.arange(groups.max() + 1)).astype(weights.dtype)
@@ -178,7 +180,8 @@ def adjusted_r2_resampled(outcomes: np.ndarray, labels: np.ndarray, weights: np.
         total = drawn @ y**2 - middle
         with np.errstate(invalid="ignore", divide="ignore"):
             between = np.where(sizes > 0, sums**2 / sizes, 0).sum(axis=1) - middle
-            found[:, place] = 1 - (total - between) / (n - k) / (total / (n - 1))
+            r2 = 1 - (total - between) / (n - k) / (total / (n - 1))
+        found[:, place] = np.where((n > k) & (total > 1e-6 * (drawn @ y**2)), r2, np.nan)
     return found
 
 

@@ -19,6 +19,7 @@ from workbench.kpis.metrics import FEWEST
 from workbench.kpis.period import Period
 
 WEEKS = (2, 4, 8, 12)
+ROOM = 0.5  # of those who would not order anyway: the most that a treatment may be asked to win
 DESIGNED = (("ordered", "customers who ordered", "share"), ("revenue", "revenue per customer", "money"))
 COLUMNS = ["outcome", "segment_id", "segment_name", "customers", "baseline", "wanted", "weeks", "per_arm", "detectable", "together", "verdict", "reason", "name", "unit"]  # fmt: skip
 
@@ -116,11 +117,16 @@ def _units(table: pd.DataFrame, outcome: str, weeks: int, place: np.ndarray, gro
 def _needed(unit: Unit, outcome: str, settings: KpiSettings) -> float:
     """Customers per arm, at least 10; infinite where no number is enough."""
     wanted = settings.effect_wanted * unit.mean
-    if wanted <= 0 or (outcome == "ordered" and unit.mean + wanted > 1):
+    if wanted <= 0 or _no_room(unit, outcome, settings):
         return np.inf
     treated = (unit.mean + wanted) * (1 - unit.mean - wanted) if outcome == "ordered" else unit.variance
     control = unit.mean * (1 - unit.mean) if outcome == "ordered" else unit.variance
     return max(float(FEWEST), float(effects.per_arm(wanted, treated, control, 1 - settings.confidence, POWER)))
+
+
+def _no_room(unit: Unit, outcome: str, settings: KpiSettings) -> bool:
+    """Whether the effect would have to win more than half of those who would not order anyway."""
+    return outcome == "ordered" and settings.effect_wanted * unit.mean > ROOM * (1 - unit.mean)
 
 
 def _enough(unit: Unit, outcome: str, settings: KpiSettings) -> bool:
@@ -173,6 +179,6 @@ def _planned(
 def _why_not(own: Unit, needed: float, outcome: str, settings: KpiSettings) -> str:
     if own.mean == 0:
         return f"nobody ordered in {max(WEEKS)} weeks: there is nothing to improve on"
-    if outcome == "ordered" and own.mean * (1 + settings.effect_wanted) > 1:
-        return "nearly all order already: so large an effect cannot be"
-    return f"{2 * needed:,.0f} customers needed, {own.n:,} there; its whole macro-segment has too few"
+    if _no_room(own, outcome, settings):
+        return "most order already: so large an effect can hardly be"
+    return f"{2 * needed:,.0f} customers needed, {own.n:,} there; its whole macro-segment has too few for a test together, too"

@@ -134,7 +134,7 @@ def estimate_kpis(
 
     segment_id -2 is everybody, unassigned (-1) included. value, ci_low, ci_high, target: in the KPI's unit; numerator and
     denominator add up over segments. n: customers who contribute. Extra columns: segment_name, name, unit, definition,
-    better, confidence and versus_total (above / below where the interval excludes the total's value, else alike). days: length of the period; ad_spend: its advertising cost; returns: what experiments tell
+    better, confidence and versus_total (above / below where the interval excludes the total's value, else alike; empty for predictions). days: length of the period; ad_spend: its advertising cost; returns: what experiments tell
     of campaigns (see `incremental_returns`).
     """
     table = _by_customer(sums, segments, ad_spend, settings.cost_per_ticket)
@@ -198,7 +198,7 @@ def _estimate(
         cells = _bounds(kpi, cells, table, settings)
     cells["target"] = np.nan if goal is None else float(goal)
     cells["status"] = _status(cells, kpi)
-    cells["versus_total"] = versus_total(cells)
+    cells["versus_total"] = "" if kpi.kpi in PREDICTED else versus_total(cells)
     words = {
         "kpi": kpi.kpi,
         "name": kpi.name.format(days=days),

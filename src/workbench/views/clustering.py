@@ -29,6 +29,7 @@ OURS, MACRO, RFM, RFM_EQUAL, PLAIN, PLAIN_CHOSEN, AWARE = (
     "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "plain UMAP + HDBSCAN",
     "UMAP + HDBSCAN on features in use", "k-means on the same representation",
 )  # fmt: skip
+BESIDES_BUYING = ("future_engaged_days", "future_tickets", "future_score")
 BOARD_HEADS = {
     "method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "interval": "95% interval",
     "lead": "this segmentation is ahead by", "ceiling": "ceiling", "replication_ami": "odd / even weeks (AMI)",
@@ -61,8 +62,8 @@ def say_seconds(board: pd.DataFrame) -> str:
 
 def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Where this segmentation loses, whether it finds the same twice, and where it wins; names: words of categories."""
-    if board.empty:
-        return "**No scoreboard:** the data do not reach one horizon past the as-of day, so nothing can be tested out of time."
+    if board.r2_adjusted.isna().all():
+        return "**No scoreboard:** the data do not reach one horizon past the as-of day, or nothing differs there, so nothing can be tested out of time."
     mean = board[board.outcome == MEAN].set_index("method")
     wide = board[board.outcome != MEAN].pivot(index="outcome", columns="method", values="r2_adjusted")
     ours, rfm = mean.r2_adjusted[OURS], mean.r2_adjusted[RFM]
@@ -93,7 +94,7 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
     verdict = (
         f"**Where it wins:** out of time it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
-        f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid and "
+        f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
         f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
         if mean.lead_low[RFM] > 0
         else f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
@@ -122,6 +123,16 @@ def _counted(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     if len(left) in (0, len(single)):
         return f"{len(single)} outcomes"
     return f"{len(single) - len(left)} outcomes (without {_listed([_words(o, names) for o in left])}, which nothing predicts)"
+
+
+def _of_buying(board: pd.DataFrame) -> str:
+    """The same ratio over the outcomes of buying alone: a grid of purchases cannot know what else a customer does or says."""
+    single = board[(board.outcome != MEAN) & board.ceiling.notna()]
+    buying = single[~single.outcome.isin(BESIDES_BUYING)]
+    if buying.empty or len(buying) == len(single):
+        return ""
+    mean = buying.groupby("method").r2_adjusted.mean()
+    return f" ({mean[OURS] / mean[RFM]:.2f} times over the {buying.outcome.nunique()} that are of buying alone)"
 
 
 def _chosen(ours: float, mean: pd.DataFrame) -> str:
@@ -283,7 +294,7 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
         xlabel="number of dense groups, before the repair",
         ylabel="",
         ylim=(0, 1.08),
-        title=f"{chosen.n_repaired:.0f} segments: of their knowledge most survives",
+        title=f"{chosen.n_repaired:.0f} segments: the most surviving knowledge",
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=True, framealpha=1, edgecolor="none", loc="lower left", fontsize=9)
@@ -315,13 +326,12 @@ def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -
 def say_stability(certificate: pd.DataFrame) -> str:
     """How many segments survive, weakest first."""
     weakest = certificate.sort_values("stability").iloc[0]
-    safer = "A customer of a failing segment is safer treated by the macro-segment. " if weakest.verdict == "fail" else ""
+    safer = " A customer of a failing segment is safer treated by the macro-segment." if weakest.verdict == "fail" else ""
     return (
         f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** (when a fifth of the customers is left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
         f"twenty refits; a mean under 0.5 fails); the weakest reaches {weakest.stability:.2f}. "
         f"On average {np.average(certificate.stability, weights=certificate['size']):.2f} of a segment comes back, "
-        f"{np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change. "
-        f"{safer}Fewer segments (`max_segments` down) are steadier and know less."
+        f"{np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change.{safer}"
     )
 
 
@@ -401,6 +411,11 @@ def say_backtest(tested: Backtest | None) -> str:
     """Whether the forecast of segment sizes was nearer to what came than no change at all."""
     if tested is None:
         return "How good such a forecast is cannot be tested: the data do not reach one horizon beyond the as-of day."
+    if tested.difference == tested.low == tested.high == 0:
+        return (
+            "**No more moved one way than chance makes, so the forecast is today's sizes:** one horizon after the as-of day, they "
+            f"were wrong for {tested.no_change:.1%} of {tested.customers:,} customers."
+        )
     figures = (
         f"its sizes were wrong for {tested.forecast:.1%} of {tested.customers:,} customers, today's sizes for {tested.no_change:.1%} "
         f"({100 * tested.difference:+.1f} points, 95% interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f})."

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from workbench.kpis.metrics import FEWEST_JUDGED
+from workbench.kpis.metrics import FEWEST_JUDGED, PREDICTED
 from workbench.views import theme
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ SYSTEMS = {
     "attributed_return": {"marketing_automation", "pos"}, "cac": {"ads", "pos"}, "profitability": {"pos", "finance"},
     "contribution": {"pos", "finance", "tickets"}, "nps": {"survey"},
 }  # fmt: skip
-# Two tables, so that each fits a page: what customers buy and bring, and how they are reached and answer.
+# Two tables, so that each fits a page: what customers buy and bring, and how they are reached and answer. Retained is what has not lapsed.
 PARTS = {
-    "buying": ("aov", "repeat_rate", "clv", "lapse_rate", "retention_rate", "penetration", "revenue_growth", "cross_sell_rate", "profitability", "contribution"),
+    "buying": ("aov", "repeat_rate", "clv", "lapse_rate", "penetration", "revenue_growth", "cross_sell_rate", "profitability", "contribution"),
     "engagement": ("engagement_rate", "conversion_rate", "response_rate", "campaign_roi", "attributed_return", "cac", "nps"),
 }  # fmt: skip
 FUNNEL = {"interest_rate": "looked at offers", "cart_rate": "of these, filled a cart", "cart_order_rate": "of these, ordered"}
@@ -86,7 +87,7 @@ def kpi_table(kpis: pd.DataFrame, segments: pd.DataFrame, part: str) -> theme.Sh
     names = kpis.drop_duplicates("segment_id").set_index("segment_id").segment_name
     order = sizes.sort_values(ascending=False, kind="stable").index
     first = pd.DataFrame({"segment": names.reindex(order), "customers": sizes.reindex(order)})
-    caption = f"KPIs per segment, {part}; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
+    caption = f"KPIs per segment, {part}; {_legend(kpis)}"
     return theme.table(first.join(wide).reset_index(drop=True), caption)
 
 
@@ -98,13 +99,18 @@ def funnel_table(kpis: pd.DataFrame) -> theme.Shown:
     names = kpis.drop_duplicates("segment_id").set_index("segment_id").segment_name
     order = visitors.dropna().sort_values(ascending=False, kind="stable").index
     first = pd.DataFrame({"segment": names.reindex(order), "visitors": visitors.reindex(order)})
-    caption = f"From visit to order; ▲ ▼: the {_level(kpis)} interval excludes the value of all customers"
+    caption = f"From visit to order; {_legend(kpis)}"
     return theme.table(first.join(wide).fillna("–").reset_index(drop=True), caption, formats={"visitors": "{:,.0f}"})
 
 
+def _legend(kpis: pd.DataFrame) -> str:
+    return f"▲ ▼: the {_level(kpis)} interval excludes the value of all customers; in brackets: told by so few customers only"
+
+
 def _marked(kpis: pd.DataFrame) -> pd.DataFrame:
-    """kpis + cell: the value in its unit, with the mark of a segment that differs from all customers."""
-    return kpis.assign(cell=values_in_unit(kpis, "value") + kpis.versus_total.map(MARKS).fillna(""))
+    """kpis + cell: the value in its unit, how many tell it where they are under 30, and the mark of a segment that differs from all customers."""
+    few = np.where(kpis.n < FEWEST_JUDGED, kpis.n.map(" ({:.0f})".format), "")
+    return kpis.assign(cell=values_in_unit(kpis, "value") + few + kpis.versus_total.map(MARKS).fillna(""))
 
 
 def say_content(content: pd.DataFrame) -> str:
@@ -379,11 +385,10 @@ def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> N
     ax.tick_params(axis="y", length=0)
     ax.margins(y=0.02)
     unit_axis(ax, total["unit"])
-    apart = int(one.versus_total.isin(MARKS).sum())
-    ax.set_title(
-        f"{_first_upper(total['name'])}: {apart} of {len(one)} segments\ndiffer from all customers ({format_value(total['value'], total['unit'])})",
-        fontsize=10,
-    )
+    everybody = format_value(total["value"], total["unit"])
+    apart = f"{one.versus_total.isin(MARKS).sum()} of {len(one)} segments\ndiffer from all customers ({everybody})"
+    told = f"predicted,\n{everybody} for all customers" if kpi in PREDICTED else apart
+    ax.set_title(f"{_first_upper(total['name'])}: {told}", fontsize=10)
     ax.set_xlabel(f"{total['unit']}, {_level(kpis)} interval (hollow: none); dashed: all customers")
 
 

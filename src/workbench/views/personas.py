@@ -36,13 +36,14 @@ def say_drivers(drivers: pd.DataFrame, segments: pd.DataFrame, compared: int) ->
 
 
 def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int, str], count: int = 18) -> Axes:
-    """Heat map of effect sizes: segments by the features that set any of them apart most; numbers in the strong cells."""
+    """Heat map of effect sizes: segments by the features that set them apart most (mean square over customers); numbers in strong cells."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
     wide = compared.pivot(index="segment_id", columns="feature", values="effect_size")
     nouns = catalog.set_index("feature").noun
-    strongest = wide.abs().max().sort_values(ascending=False, kind="stable").index
+    apart = (compared.effect_size**2 * compared.n).groupby(compared.feature).sum()
+    strongest = apart.sort_values(ascending=False, kind="stable").index
     strongest = strongest[~nouns.reindex(strongest).duplicated()][:count]  # a category and its only subcategory read alike
     table = wide[strongest].rename(index=names, columns=nouns)
     text = table.map(lambda v: f"{v:+.1f}" if abs(v) >= 0.8 else "")
@@ -61,7 +62,7 @@ def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int
         ax=axes,
     )
     axes.set(xlabel="", ylabel="")
-    axes.set_title(f"“{table.columns[0]}” separates the segments most", pad=12)
+    axes.set_title("What sets segments apart, strongest first", pad=12)
     axes.set_xticks(np.arange(len(table.columns)) + 0.5, table.columns, rotation=40, ha="right", fontsize=8.5)
     axes.set_yticks(np.arange(len(table)) + 0.5, table.index, rotation=0, fontsize=8.5)
     return axes
