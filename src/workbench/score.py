@@ -42,8 +42,8 @@ def _as_the_run(config: Config, learned: Config) -> Config:
 def _ingest(run: Run, config: Config, say: Say) -> Run:
     run.update(inputs=input_hashes(config))
     name = notebook_name("ingest")
-    paths = (folder / f"{name}.ipynb" for folder in (workspace.resources("notebooks"), run.path / "notebooks"))
-    execute(*paths, run, "ingest", progress_lines(name, say, {}))
+    notebook = workspace.resources("notebooks") / f"{name}.ipynb"
+    execute(notebook, run.path / "notebooks" / notebook.name, run, "ingest", progress_lines(name, say, {}))
     return Run.open(run.path)
 
 

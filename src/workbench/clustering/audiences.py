@@ -39,7 +39,7 @@ class Layer(Strict):
 
     @model_validator(mode="after")
     def _number_where_one_is_needed(self) -> Layer:
-        if self.test not in ("is", "is_not"):
+        if self.asks_for_a_number:
             try:
                 number = float(self.value)
             except ValueError:
@@ -47,6 +47,11 @@ class Layer(Strict):
             if self.test == "top_share" and not 0 < number <= 1:
                 raise ValueError("test top_share needs a value above 0 and at most 1")
         return self
+
+    @property
+    def asks_for_a_number(self) -> bool:
+        """Whether the value is one."""
+        return self.test not in ("is", "is_not")
 
     def holds(self, column: pd.Series) -> pd.Series:
         """-> yes or no per customer."""
@@ -88,7 +93,7 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
                 "Without it nobody could be chosen.",
                 "name a column of features or customers",
             )
-        if layer.test not in ("is", "is_not") and is_datetime64_any_dtype(customers[layer.column]):
+        if layer.asks_for_a_number and is_datetime64_any_dtype(customers[layer.column]):
             raise InputError(
                 f'Audience layer {number}: "{layer.column}" holds moments, {layer.test} {layer.value} asks for a number.',
                 "Everybody or nobody would be chosen.",

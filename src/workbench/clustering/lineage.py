@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -35,11 +36,11 @@ def match_segments(
     kept = {a: b for a, b in pairs.items() if shared.loc[a, b] > 0 and shared.loc[a, b] >= HALF * min(mine[a], theirs[b])}
     rows = [(a, *_origin(a, kept, shared, mine)) for a in mine.index]
     rows += [(*_fate(b, kept, shared, theirs),) for b in theirs.index if b not in kept.values()]
-    names = before.drop_duplicates("segment_id").set_index("segment_id").segment_name
+    names = before[before.segment_id >= 0].drop_duplicates("segment_id").set_index("segment_id").segment_name
     table = pd.DataFrame(rows, columns=["segment_id", "previous_id", "change"])
     known = [(a, b) if a >= 0 and b >= 0 else None for a, b in zip(table.segment_id, table.previous_id, strict=True)]
     return table.assign(
-        previous_name=pd.Series([names.get(i, "") if i >= 0 else "" for i in table.previous_id], dtype="str"),
+        previous_name=pd.Series([names.get(i, "") for i in table.previous_id], dtype="str"),
         shared=[int(shared.loc[pair]) if pair else 0 for pair in known],
         jaccard=[float(jaccard.loc[pair]) if pair else 0.0 for pair in known],
     ).astype({"change": "str"})
@@ -120,19 +121,18 @@ def build_registry(
     verdicts, rows = certificate.set_index("segment_id"), []
     again = earlier_as_of is not None and as_of <= earlier_as_of
     today, living = as_of.isoformat(), lineage[lineage.segment_id >= 0]
+    unknown = SimpleNamespace(key="", state="", verdict="", since=today, last_passed="")
     for entry in living[living.change != "merged"].itertuples():
-        former = held.get(entry.previous_id) if entry.change == "continued" else None
-        number += former is None
+        former = held.get(entry.previous_id, unknown) if entry.change == "continued" else unknown
+        number += former is unknown
         verdict = str(verdicts.verdict[entry.segment_id])
-        since = former.since if former is not None else today
-        passed = max(today if verdict == "pass" else "", former.last_passed if former is not None else "")
-        expires = (dt.date.fromisoformat(passed or since) + dt.timedelta(days=EXPIRY_DAYS)).isoformat()
-        held_so_far = "" if former is None else former.state
-        failed_before = former is not None and former.verdict == "fail"
-        state = held_so_far if again and former is not None else next_state(held_so_far, verdict, failed_before, today > expires)
+        passed = max(today if verdict == "pass" else "", former.last_passed)
+        expires = (dt.date.fromisoformat(passed or former.since) + dt.timedelta(days=EXPIRY_DAYS)).isoformat()
+        moved_on = next_state(former.state, verdict, former.verdict == "fail", today > expires)
+        state = former.state if again and former is not unknown else moved_on
         told = f"{verdict} with stability {verdicts.stability[entry.segment_id]:.2f} as of {today}; {entry.change}"
-        key = former.key if former is not None else f"s{number:04d}"
-        rows.append((key, entry.segment_id, state, verdict, since, passed, expires, told))
+        key = former.key or f"s{number:04d}"
+        rows.append((key, entry.segment_id, state, verdict, former.since, passed, expires, told))
     continued = {row[0] for row in rows}
     for row in known.itertuples():
         if row.key not in continued:

@@ -47,7 +47,7 @@ class Space(TransformerMixin, BaseEstimator):
     ) -> Space:  # fmt: skip
         """Today's features, features and outcomes of the earlier window (same columns as today's), relevance per feature (1 where left out)."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        self.medians_ = X.astype(float).replace([np.inf, -np.inf], np.nan).median().fillna(0.0)
+        self.medians_ = _finite(X).median().fillna(0.0)
         self.models_ = {} if earlier is None else learn(earlier, outcomes, self.seed)
         self.grids_ = {name: _score_grid(values) for name, values in self._filled(X).items()}
         if not self.models_:
@@ -104,7 +104,7 @@ class Space(TransformerMixin, BaseEstimator):
         return ((predicted - self.middle_) / self.spread_).to_numpy()
 
     def _filled(self, X: pd.DataFrame) -> pd.DataFrame:
-        return X[list(self.feature_names_in_)].astype(float).replace([np.inf, -np.inf], np.nan).fillna(self.medians_)
+        return _finite(X[list(self.feature_names_in_)]).fillna(self.medians_)
 
 
 def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[str] | None = None) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[
         for name, y, known in _learnable(outcomes, names):
             yes_no = set(np.unique(y)) == {0.0, 1.0}
             kind = HistGradientBoostingClassifier if yes_no else HistGradientBoostingRegressor
-            models[name] = kind(random_state=seed, **SHAPE).fit(learnable(_finite(earlier[known])), y)
+            models[name] = kind(random_state=seed, **SHAPE).fit(learnable(_finite(earlier[known]).to_numpy()), y)
     return models
 
 
@@ -131,15 +131,15 @@ def predict(models: dict[str, Any], features: pd.DataFrame) -> pd.DataFrame:
     """Models and features -> predicted outcomes, the probability of a yes for yes/no outcomes; in batches."""
     found = np.empty((len(features), len(models)))
     for at in range(0, len(features), BATCH):
-        x = _finite(features[at : at + BATCH])
+        x = _finite(features[at : at + BATCH]).to_numpy()
         for place, m in enumerate(models.values()):
             found[at : at + BATCH, place] = m.predict_proba(x)[:, 1] if hasattr(m, "predict_proba") else m.predict(x)
     return pd.DataFrame(found, index=features.index, columns=list(models))
 
 
-def _finite(features: pd.DataFrame) -> np.ndarray:
+def _finite(features: pd.DataFrame) -> pd.DataFrame:
     """As numbers; infinite values count as missing, which the models can do with."""
-    return features.astype(float).replace([np.inf, -np.inf], np.nan).to_numpy()
+    return features.astype(float).replace([np.inf, -np.inf], np.nan)
 
 
 def _score_grid(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -108,11 +108,11 @@ def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[C
     leaf = max(2, round(MIN_LEAF * len(features)))
     tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, class_weight="balanced", random_state=seed)
     tree.fit(features.to_numpy(float), member)
+    if tree.get_n_leaves() == 1:  # nothing tells members from others
+        return []
     leaves = sorted(_leaves(tree.tree_, 0, [], features), key=lambda leaf: -leaf[0])
     best, best_f1, chosen = [], 0.0, []
     for _, path in leaves[:MOST_PATHS]:
-        if not path:  # nothing tells members from others
-            break
         chosen = [*chosen, _merged(path)]
         quality = _quality(matches(features, chosen), member, "")
         f1 = 2 * quality["precision"] * quality["recall"] / max(quality["precision"] + quality["recall"], 1e-12)

@@ -175,11 +175,9 @@ def score_methods(
         again = replication(method, parts["odd"], parts["even"], settings.seed)
         scores = {o: float(np.mean([adjusted_r2(happened[o].to_numpy(), labels) for labels in fits])) for o in happened}
         scores[MEAN] = float(pd.Series([scores[o] for o in judged]).mean())
-        resampled = np.mean([adjusted_r2_resampled(happened.to_numpy(), labels, weights) for labels in fits], axis=0)
-        mean = resampled[:, [happened.columns.get_loc(o) for o in judged if np.isfinite(scores[o])]]
-        resampled = pd.DataFrame(
-            np.column_stack([resampled, pd.DataFrame(mean).mean(axis=1)])
-        )  # its figures leave out what is unknown
+        drawn_r2 = np.mean([adjusted_r2_resampled(happened.to_numpy(), labels, weights) for labels in fits], axis=0)
+        resampled = pd.DataFrame(drawn_r2, columns=happened.columns)
+        resampled[MEAN] = resampled[[o for o in judged if np.isfinite(scores[o])]].mean(axis=1)
         ours = resampled if name == OURS else ours
         groups = round(np.mean([len(np.unique(labels)) for labels in fits]))
         halves = 1.96 * resampled.std(), 1.96 * (ours - resampled).std()

@@ -62,8 +62,6 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it."""
         self.__dict__.pop("knows_", None)  # of an earlier fit
         X = _frame(X)
-        if earlier is not None and outcomes is not None:
-            earlier, outcomes = _aligned(X, earlier, outcomes)
         if len(X) < MIN_CUSTOMERS:
             raise InputError(
                 f"{len(X)} customers have an order in the window; segments need at least {MIN_CUSTOMERS}.",
@@ -73,6 +71,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
         if earlier is not None and outcomes is not None:
+            earlier, outcomes = _aligned(X, earlier, outcomes)
             learned = draw_rows(len(earlier), max(LEARNED, self.sample_limit), self.seed)
             earlier, outcomes = earlier.iloc[learned], outcomes.iloc[learned]
         self.space_ = Space(self.tail_weight, self.seed).fit(
