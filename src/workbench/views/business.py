@@ -160,7 +160,7 @@ def chart_tornado(sensitivity: pd.DataFrame, most: int = 8) -> Axes:
     import matplotlib.pyplot as plt
 
     top = sensitivity.head(most)[::-1].reset_index(drop=True)
-    _, axes = plt.subplots(figsize=(8.5, 1.6 + 0.5 * max(len(top), 1)))
+    figure, axes = plt.subplots(figsize=(8.5, 1.6 + 0.5 * max(len(top), 1)), layout="constrained")
     if top.empty:
         axes.set_title("No assumption moves the value of the next actions")
         axes.set_axis_off()
@@ -174,8 +174,7 @@ def chart_tornado(sensitivity: pd.DataFrame, most: int = 8) -> Axes:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title(f"What moves the value of the next actions most: {top.assumption.iloc[-1]}", fontsize=11)
     axes.set_xlabel("expected value of all of them together (line: all as expected, dashed: zero)")
-    axes.set_ylim(bottom=-1.3)  # room for the legend below the bars
-    axes.legend(frameon=False, fontsize=8, loc="lower right", ncols=2)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)  # a bar or a line may be anywhere inside
     return axes
 
 

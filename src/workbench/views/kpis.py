@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -196,10 +197,11 @@ def chart_growth(growth: pd.DataFrame) -> Axes:
     import matplotlib.pyplot as plt
 
     rows = growth[growth.segment_id != theme.TOTAL].sort_values("change", ignore_index=True)
-    _, ax = plt.subplots(figsize=(10, 1.5 + 0.26 * len(rows)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(10, 1.5 + 0.26 * len(rows)), layout="constrained")
+    ax.use_sticky_edges = False  # else no margin is left beyond the longest bar
     for side in (1, -1):
         start = pd.Series(0.0, index=rows.index)
-        for (part, word), colour in zip(GROWTH_PARTS.items(), GROWTH_COLOURS, strict=True):
+        for (part, word), colour in zip(_growth_parts(growth).items(), GROWTH_COLOURS, strict=False):
             width = rows[part].where(rows[part] * side > 0, 0.0)
             ax.barh(rows.index, width, left=start, height=0.7, color=colour, label=word if side == 1 else None)
             start = start + width
@@ -210,7 +212,7 @@ def chart_growth(growth: pd.DataFrame) -> Axes:
     unit_axis(ax, "money")
     ax.margins(x=0.05)
     ax.set_xlabel("money against the period before")
-    ax.legend(loc="lower right", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=5)
     ax.set_title(_growth_title(growth), fontsize=10)
     return ax
 
@@ -220,7 +222,7 @@ def say_growth(growth: pd.DataFrame) -> str:
     if growth.empty:
         return "The orders do not reach back over the period before, so no growth can be told."
     total = growth[growth.segment_id == theme.TOTAL].iloc[0]
-    parts = ", ".join(f"{word} {total[part]:+,.0f}" for part, word in GROWTH_PARTS.items())
+    parts = ", ".join(f"{word} {total[part]:+,.0f}" for part, word in _growth_parts(growth).items())
     return (
         f"Net revenue went from {total['revenue_before']:,.0f} to {total['revenue']:,.0f} ({total['change']:+,.0f}): {parts}. The parts of each "
         "segment add up to its change, and the segments to the total."
@@ -246,7 +248,7 @@ def chart_retention(curves: pd.DataFrame, curve: str = "staying") -> Figure:
         ax.fill_between(mine.days, mine.ci_low, mine.ci_high, step="post", color=colours[segment], alpha=0.25, linewidth=0)
         ax.step(mine.days, mine.value, where="post", color=colours[segment], linewidth=1.8)
         ax.step(total.days, total.value, where="post", color=theme.INK, linewidth=1, linestyle="--")
-        ax.set_title(short(name, 34), fontsize=8)
+        ax.set_title(textwrap.fill(short(name), 34), fontsize=8)
         ax.tick_params(labelsize=8)
         ax.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
     for ax in axes.flat[len(names) :]:
@@ -385,8 +387,8 @@ def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> N
     ax.tick_params(axis="y", length=0)
     ax.margins(y=0.02)
     unit_axis(ax, total["unit"])
-    everybody = format_value(total["value"], total["unit"])
-    apart = f"{one.versus_total.isin(MARKS).sum()} of {len(one)} segments\ndiffer from all customers ({everybody})"
+    everybody, named = format_value(total["value"], total["unit"]), one.versus_total[one.segment_id >= 0]
+    apart = f"{named.isin(MARKS).sum()} of {len(named)} segments\ndiffer from all customers ({everybody})"
     told = f"predicted,\n{everybody} for all customers" if kpi in PREDICTED else apart
     ax.set_title(f"{_first_upper(total['name'])}: {told}", fontsize=10)
     ax.set_xlabel(f"{total['unit']}, {_level(kpis)} interval (hollow: none); dashed: all customers")
@@ -408,6 +410,11 @@ def _bullet(ax: Axes, row: object) -> None:
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
+def _growth_parts(growth: pd.DataFrame) -> dict[str, str]:
+    """Parts of a change and their names; returns only where any were counted."""
+    return {part: word for part, word in GROWTH_PARTS.items() if part != "by_returns" or growth[part].abs().max() > 0}
+
+
 def _growth_title(growth: pd.DataFrame) -> str:
     total = growth[growth.segment_id == theme.TOTAL].iloc[0]
     biggest = max(GROWTH_PARTS, key=lambda part: abs(total[part]))
@@ -417,7 +424,7 @@ def _growth_title(growth: pd.DataFrame) -> str:
 def _retention_title(total: pd.DataFrame, curve: str) -> str:
     words = {"staying": "have not lapsed", "coming back": "have ordered again"}[curve]
     end = total.iloc[-1]
-    return f"{end['value']:.0%} of all customers {words} {end['days']} days after their first order"
+    return f"{end['value']:.0%} of all customers {words} {end['days']} days after their first order in the data"
 
 
 def _goal_title(total: pd.DataFrame) -> str:
