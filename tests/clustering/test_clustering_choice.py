@@ -1,5 +1,7 @@
 """The number of segments is the one that was still best after the repair, and the repair joins what the tree says."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -152,3 +154,14 @@ def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_j
         in told
     )
     assert "Nothing shows" in views.say_counts(choice.choose(cuts), repairs, False)
+
+
+def test_a_cut_that_keeps_a_segment_too_small_to_act_on_is_second_choice():
+    """Ten segments wanted at least: the tenth, of one customer, may not be joined; eleven groups may."""
+    alone = dataclasses.replace(cut(10, 0.3, [0.9, 0.9, 0.9]), sizes=np.array([9.0] * 9 + [1.0]))
+    others = cut(10, 0.3, [0.8, 0.8, 0.8], groups=20)
+    table = choice.choose({10: alone, 20: others}, least=2)
+    assert table.n_segments[table.chosen].to_list() == [20]
+    assert "leave a segment that is too small to act on" in views.say_counts(table, others.repairs.assign(why=[]), True)
+    table = choice.choose({10: alone, 11: dataclasses.replace(alone, knowledge=0.2)}, least=2)
+    assert table.n_segments[table.chosen].to_list() == [10], "where every cut has one, the best of them"

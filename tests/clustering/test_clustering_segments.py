@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from simulator import planted_company
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from workbench.clustering import assign, cluster, model, representation, segmenter, stability
+from workbench.clustering import assign, baselines, choice, cluster, model, representation, segmenter, stability
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings, Config
 from workbench.core.errors import InputError, QualityGate
@@ -143,6 +144,8 @@ def test_the_earlier_window_is_aligned_by_name_and_by_customer():
         Segmenter(**QUICK).fit(part.today, earlier=part.earlier.iloc[:, 1:], outcomes=part.earlier_outcomes)
     with pytest.raises(InputError, match="outcomes of 30"):
         Segmenter(**QUICK).fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes.head(30))
+    with pytest.raises(InputError, match="earlier features without outcomes"):
+        Segmenter().fit(part.today, earlier=part.earlier)
 
 
 def test_fitted_again_without_a_history_it_forgets_what_it_knew():
@@ -287,6 +290,19 @@ def test_fewer_dimensions_than_components_are_no_obstacle():
     assert adjusted_rand_score(np.repeat(range(4), 40), found.labels_) == 1
 
 
+def test_a_few_huge_customers_are_not_the_segments_where_nothing_is_known_of_the_future():
+    """As z-scores, twelve customers made nine of ten segments and everybody else the tenth."""
+    generator = np.random.default_rng(1)
+    group = generator.integers(0, 10, 1500)
+    loadings = generator.normal(size=(6, 8)) / 2.5
+    place = 2 * generator.normal(size=(10, 6))[group] @ loadings
+    spent = pd.DataFrame(np.exp(0.6 * (place + 0.5 * generator.normal(size=(1500, 8))))).add_prefix("f")
+    spent.iloc[:12] *= 300
+    found = Segmenter().fit(spent)
+    assert adjusted_rand_score(group, found.labels_) > 0.8
+    assert np.bincount(found.labels_).min() >= choice.least_size(1500, ClusteringSettings()), "the twelve are too few to act on"
+
+
 # -- pieces by hand -------------------------------------------------------------------------------------------------------
 
 
@@ -364,12 +380,13 @@ def test_everybody_is_in_the_segment_table_once_and_the_unknown_are_unassigned()
 # -- the representation ---------------------------------------------------------------------------------------------------
 
 
-def test_too_short_a_history_falls_back_to_scaled_features():
+def test_too_short_a_history_falls_back_to_the_features_alone():
     company, _ = planted(0)
     part = company.slices["full"]
     short = representation.Space().fit(part.today, earlier=part.earlier[:199], outcomes=part.earlier_outcomes[:199])
     assert short.predict(part.today) is None
-    np.testing.assert_array_equal(short.transform(part.today), representation.scaled(part.today))
+    ranks = stats.spearmanr(short.transform(part.today)[:, 0], part.today.iloc[:, 0]).statistic
+    assert (ranks, short.transform(part.today).shape) == (pytest.approx(1, abs=1e-4), part.today.shape)
     flat = part.earlier_outcomes.assign(**dict.fromkeys(part.earlier_outcomes, 1.0))
     assert not representation.Space().fit(part.today, earlier=part.earlier, outcomes=flat).models_
 
@@ -387,8 +404,8 @@ def test_a_source_that_began_lately_has_no_past_to_learn_from_and_is_no_obstacle
 def test_scaled_features_are_z_scores_with_missing_values_at_the_median():
     frame = pd.DataFrame({"x": [1.0, 2, np.nan, 3], "never": [np.nan] * 4})
     deviation = np.std([1, 2, 2, 3])
-    assert representation.scaled(frame)[:, 0] == pytest.approx((np.array([1, 2, 2, 3]) - 2) / deviation)
-    assert representation.scaled(frame)[:, 1].tolist() == [0, 0, 0, 0]
+    assert baselines.scaled(frame)[:, 0] == pytest.approx((np.array([1, 2, 2, 3]) - 2) / deviation)
+    assert baselines.scaled(frame)[:, 1].tolist() == [0, 0, 0, 0]
 
 
 def test_predictions_know_the_planted_future_and_traits_are_left_out():

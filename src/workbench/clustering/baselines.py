@@ -7,11 +7,12 @@ import itertools
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from workbench.clustering.cluster import dense_groups, smallest
 from workbench.clustering.embed import embed
-from workbench.clustering.representation import scaled
+from workbench.clustering.representation import finite
 from workbench.core.config import ClusteringSettings
 
 RFM = ("recency_days", "order_count", "net_revenue")
@@ -38,6 +39,12 @@ def even_grids(k: int) -> list[tuple[int, int, int]]:
     shapes = [(low,) * (3 - more) + (low + 1,) * more for low in range(1, 7) for more in range(3)]
     best = min(shapes, key=lambda parts: abs(np.prod(parts) - k))
     return sorted(set(itertools.permutations(best)))
+
+
+def scaled(features: pd.DataFrame) -> np.ndarray:
+    """Features -> z-scores, missing values at the median."""
+    known = finite(features)
+    return StandardScaler().fit_transform(known.fillna(known.median().fillna(0.0)).to_numpy())
 
 
 def kmeans(matrix: np.ndarray, k: int, seed: int) -> np.ndarray:

@@ -88,6 +88,11 @@ class Cut:
         return int(self.belongs.max()) + 1
 
     @property
+    def smallest(self) -> int:
+        """Customers of the smallest segment."""
+        return int(np.bincount(self.belongs, self.sizes).min())
+
+    @property
     def survives(self) -> np.ndarray:
         """-> (refits,) how much of a customer's segment comes back: Jaccard, averaged over customers as knowledge is."""
         return self.agreement @ np.bincount(self.belongs, self.sizes) / self.sizes.sum()
@@ -118,11 +123,17 @@ def cut_and_repair(
     return Cut(centres, sizes, groups, belongs, agreement, max(0.0, knower.knowledge(belongs[placed])), _told(told))
 
 
-def choose(cuts: dict[int, Cut]) -> pd.DataFrame:
+def least_size(customers: int, settings: ClusteringSettings) -> float:
+    """How many customers a segment needs so that it is not too small to act on."""
+    return 0.8 * cluster.smallest(customers, settings)
+
+
+def choose(cuts: dict[int, Cut], least: float = 0.0) -> pd.DataFrame:
     """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard, each segment by its customers), surviving (their product),
     surviving_error, chosen; a row per number of groups, all figures after the repair.
 
-    Chosen is the cut with most surviving knowledge. surviving_error: standard error (over refits, paired) of how much less another cut
+    Chosen is the cut with most surviving knowledge, of those whose segments all have `least` customers where there are any (the wanted number
+    can keep a small one from being joined). surviving_error: standard error (over refits, paired) of how much less another cut
     has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
     window; nothing after as_of is read.
     """  # fmt: skip
@@ -130,10 +141,12 @@ def choose(cuts: dict[int, Cut]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=COLUMNS)
     if len(table) < 2:
         return table.assign(surviving_error=np.nan, chosen=True)
+    large = table[[c.smallest >= least for c in cuts.values()]]
+    able = large if len(large) else table
+    best = able.surviving.idxmax() if (able.knowledge > 0).any() else able.n_segments.idxmin()
     surviving = np.stack([c.surviving for c in cuts.values()])
-    short = surviving[table.surviving.argmax()] - surviving
+    short = surviving[best] - surviving
     table["surviving_error"] = short.std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
-    best = table.surviving.idxmax() if (table.knowledge > 0).any() else table.n_segments.idxmin()
     return table.assign(chosen=table.index == best)
 
 
@@ -172,7 +185,7 @@ def _weakest(
     weights = np.bincount(belongs, sizes)
     sibling = cluster.ward_costs(cluster.middles(centres, sizes, belongs), weights).argmin(axis=1)
     members = [tuple(np.flatnonzero(belongs == s)) for s in range(count)]
-    least = 0.8 * cluster.smallest(int(sizes.sum()), settings)
+    least = least_size(int(sizes.sum()), settings)
     for segment in np.argsort(weights, kind="stable"):
         if weights[segment] < least:
             return int(segment), int(sibling[segment]), SMALL

@@ -22,7 +22,9 @@ from workbench.clustering.embed import embed
 from workbench.core.config import ClusteringSettings
 
 SHARE = 0.8  # of the customers in each fit
-MOST = 5000  # customers per fit: enough to find groups of one per cent, and fits stay affordable
+# Customers per fit: enough to find groups of one per cent. Half as many take half the time, and on a million invented customers give the
+# same segments, but of 8,000 simulated accounts less comes back (mean Jaccard 0.91 for 0.95) and one of two seeds chose 12 for 17.
+MOST = 5000
 EPOCHS = 30  # of each fit's embedding; a hundred epochs give the same pooled centres within chance
 SETTLING_ROUNDS = 100  # the most; they end when nobody moves any more
 

@@ -11,7 +11,7 @@ from workbench.clustering.representation import Space
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 # The one type of gradient boosting that skops does not know; scikit-learn's own, and only arrays inside.
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 
@@ -26,12 +26,10 @@ def dump_model(segmenter: Segmenter) -> bytes:
         "format": FORMAT, "parameters": segmenter.get_params(), "columns": columns, "medians": space.medians_.to_numpy(float),
         "models": space.models_, "grids": [space.grids_[name] for name in space.feature_names_in_],
         "centres": segmenter.centres_, "centre_segment": segmenter.centre_segment_, "macro": segmenter.macro_,
-        "base_count": segmenter.base_count_,
+        "base_count": segmenter.base_count_, "weights": space.weights_.to_numpy(float),
     }  # fmt: skip
     if space.models_:
-        plain |= {name: getattr(space, f"{name}_").to_numpy(float) for name in ("middle", "spread", "weights")}
-    else:
-        plain["scale"] = space.scale_.to_numpy(float)
+        plain |= {name: getattr(space, f"{name}_").to_numpy(float) for name in ("middle", "spread")}
     return skops.io.dumps(plain, compression=8)
 
 
@@ -61,12 +59,10 @@ def _built(plain: dict[str, Any]) -> Segmenter:
     space.medians_ = pd.Series(plain["medians"], columns)
     space.models_ = plain["models"]
     space.grids_ = dict(zip(columns, (tuple(grid) for grid in plain["grids"]), strict=True))
+    space.weights_ = pd.Series(plain["weights"], columns)
     if space.models_:
         outcomes = list(space.models_)
         space.middle_, space.spread_ = pd.Series(plain["middle"], outcomes), pd.Series(plain["spread"], outcomes)
-        space.weights_ = pd.Series(plain["weights"], columns)
-    else:
-        space.scale_ = pd.DataFrame(plain["scale"], columns, ["mean", "std"])
     segmenter.space_, segmenter.n_features_in_ = space, len(columns)
     segmenter.centres_, segmenter.centre_segment_ = plain["centres"], plain["centre_segment"]
     segmenter.macro_, segmenter.base_count_ = plain["macro"], plain["base_count"]

@@ -6,7 +6,7 @@ nothing after `as_of` is read. What was learned is kept, so that further custome
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,16 @@ SHAPE = {
     "learning_rate": 0.06, "max_iter": 100, "max_leaf_nodes": 6, "min_samples_leaf": 40, "l2_regularization": 5.0,
     "max_features": 0.3, "early_stopping": False,
 }  # fmt: skip
+# Of many customers fewer, deeper trees know more and place in half the time: R² 0.498 for 0.493 learned from 20,000 invented customers
+# and 0.504 for 0.494 from 100,000, but 0.459 for 0.484 from 2,000 (measured on 20,000 others).
+MANY, SHAPE_OF_MANY = 20_000, SHAPE | {"learning_rate": 0.2, "max_iter": 30, "max_leaf_nodes": 31}
 
 
 class Space(TransformerMixin, BaseEstimator):
     """Features -> coordinates: predicted outcomes in units of their spread, then today's features by relevance.
 
-    With too little history to learn from (under 200 customers, or outcomes that do not vary) the coordinates are the scaled
-    features; `models_` is empty then.
+    With too little history to learn from (under 200 customers, or outcomes that do not vary) the coordinates are the features
+    alone, without long tails and each weighing as much as any other; `models_` is empty then.
     """
 
     def __init__(self, tail_weight: float = 0.3, seed: int = 7):
@@ -47,11 +50,12 @@ class Space(TransformerMixin, BaseEstimator):
     ) -> Space:  # fmt: skip
         """Today's features, features and outcomes of the earlier window (same columns as today's), relevance per feature (1 where left out)."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
-        self.medians_ = _finite(X).median().fillna(0.0)
+        self.medians_ = finite(X).median().fillna(0.0)
         self.models_ = {} if earlier is None else learn(earlier, outcomes, self.seed)
-        self.grids_ = {name: _score_grid(values) for name, values in self._filled(X).items()}
+        scores = _normal_scores if self.models_ else _tamed
+        self.grids_ = {name: _grid(values.to_numpy(), scores) for name, values in self._filled(X).items()}
+        self.weights_ = pd.Series(1.0, X.columns)
         if not self.models_:
-            self.scale_ = pd.DataFrame({"mean": self._filled(X).mean(), "std": self._filled(X).std(ddof=0)})
             return self
         told = pd.Series(1.0, X.columns) if relevance is None else relevance.reindex(X.columns).fillna(0.0)
         predicted = self.predict(X)
@@ -69,9 +73,9 @@ class Space(TransformerMixin, BaseEstimator):
         """Features -> (customers, dimensions); missing values stand at today's median. predicted: where known already."""
         check_is_fitted(self, "grids_")
         filled = self._filled(X)
-        if not self.models_:
-            return ((filled - self.scale_["mean"]) / self.scale_["std"].where(self.scale_["std"] > 0, 1.0)).to_numpy()
-        leading = self._leading(self.predict(X) if predicted is None else predicted)
+        leading = np.empty((len(X), 0))
+        if self.models_:
+            leading = self._leading(self.predict(X) if predicted is None else predicted)
         used = [name for name in self.feature_names_in_ if self.weights_[name] > 0]
         tail = np.empty((len(X), len(used)))
         for place, name in enumerate(used):
@@ -96,15 +100,13 @@ class Space(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the coordinates."""
         check_is_fitted(self, "grids_")
-        if not self.models_:
-            return self.feature_names_in_
         return np.asarray([*self.models_, *(n for n in self.feature_names_in_ if self.weights_[n] > 0)], dtype=object)
 
     def _leading(self, predicted: pd.DataFrame) -> np.ndarray:
         return ((predicted - self.middle_) / self.spread_).to_numpy()
 
     def _filled(self, X: pd.DataFrame) -> pd.DataFrame:
-        return _finite(X[list(self.feature_names_in_)]).fillna(self.medians_)
+        return finite(X[list(self.feature_names_in_)]).fillna(self.medians_)
 
 
 def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[str] | None = None) -> dict[str, Any]:
@@ -114,7 +116,8 @@ def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[
         for name, y, known in _learnable(outcomes, names):
             yes_no = set(np.unique(y)) == {0.0, 1.0}
             kind = HistGradientBoostingClassifier if yes_no else HistGradientBoostingRegressor
-            models[name] = kind(random_state=seed, **SHAPE).fit(learnable(_finite(earlier[known]).to_numpy()), y)
+            shape = SHAPE if len(y) < MANY else SHAPE_OF_MANY
+            models[name] = kind(random_state=seed, **shape).fit(learnable(finite(earlier[known]).to_numpy()), y)
     return models
 
 
@@ -131,30 +134,40 @@ def predict(models: dict[str, Any], features: pd.DataFrame) -> pd.DataFrame:
     """Models and features -> predicted outcomes, the probability of a yes for yes/no outcomes; in batches."""
     found = np.empty((len(features), len(models)))
     for at in range(0, len(features), BATCH):
-        x = _finite(features[at : at + BATCH]).to_numpy()
+        x = finite(features[at : at + BATCH]).to_numpy()
         for place, m in enumerate(models.values()):
             found[at : at + BATCH, place] = m.predict_proba(x)[:, 1] if hasattr(m, "predict_proba") else m.predict(x)
     return pd.DataFrame(found, index=features.index, columns=list(models))
 
 
-def _finite(features: pd.DataFrame) -> pd.DataFrame:
+def finite(features: pd.DataFrame) -> pd.DataFrame:
     """As numbers; infinite values count as missing, which the models can do with."""
     return features.astype(float).replace([np.inf, -np.inf], np.nan)
 
 
-def _score_grid(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a feature -> at most 1,000 of them and the normal scores of their mean ranks (Blom 1958).
+def _grid(values: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a feature -> at most 1,000 of them and their scores; between them and beyond, further customers are interpolated."""
+    at, first = np.unique(values, return_index=True)
+    told = scores(values)[first]
+    if len(at) > GRID:
+        chosen = np.unique(np.linspace(0, len(at) - 1, GRID).round().astype(int))
+        at, told = at[chosen], told[chosen]
+    return at, told
+
+
+def _normal_scores(values: np.ndarray) -> np.ndarray:
+    """Normal scores of mean ranks (Blom 1958).
 
     Mean ranks: a column of mostly zeros puts them a little below the middle, not five deviations away from everybody else.
     """
-    at, first = np.unique(values, return_index=True)
-    scores = stats.norm.ppf((stats.rankdata(values)[first] - 0.375) / (len(values) + 0.25))
-    if len(at) > GRID:
-        chosen = np.unique(np.linspace(0, len(at) - 1, GRID).round().astype(int))
-        at, scores = at[chosen], scores[chosen]
-    return at, scores
+    return stats.norm.ppf((stats.rankdata(values) - 0.375) / (len(values) + 0.25))
 
 
-def scaled(features: pd.DataFrame) -> np.ndarray:
-    """Features -> z-scores, missing values at the median."""
-    return Space().fit(features).transform(features)
+def _tamed(values: np.ndarray) -> np.ndarray:
+    """z-scores of asinh((value - median) / quartile range): gaps stay, and a few huge customers do not stand apart from all others.
+
+    Ranks would close the gaps, which are all there is to find where no outcome is known.
+    """
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    tamed = np.arcsinh((values - middle) / ((high - low) or values.std() or 1.0))
+    return (tamed - tamed.mean()) / (tamed.std() or 1.0)

@@ -18,7 +18,7 @@ from workbench.core.errors import InputError, QualityGate
 MIN_CUSTOMERS = 50
 FITS = 10  # pooled for the published segments
 TRIALS = 6  # refits that choose and repair; the certificate draws others
-LEARNED = 100_000  # customers to learn outcomes from: of 20,000 alone the space differs more than with another seed
+LEARNED = 50_000  # customers to learn outcomes from: of 20,000 alone the space differs more than with another seed
 STEP, STEPS = 0.8, 6  # of the smallest size, where too few dense groups are found
 
 
@@ -26,7 +26,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     """Customers' features -> segments 0 … k-1 by falling size, every customer in one.
 
     Parameters as in `ClusteringSettings`, whose descriptions hold. `fit` takes today's features and, as keywords, the features and
-    outcomes of the window one horizon earlier; without them it clusters the scaled features. `predict` places any customers by their
+    outcomes of the window one horizon earlier; without them it clusters the features alone. `predict` places any customers by their
     features, nearest centre first, without UMAP; the fitted customers get the labels they have.
 
     Attributes: labels_, strengths_ (1 - distance to the own / to the next segment's nearest centre, 0 to 1), core_ (in a dense group of
@@ -70,6 +70,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             )
         self.n_features_in_ = X.shape[1]
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
+        if (earlier is None) != (outcomes is None):
+            raise InputError(
+                f"fit was given {'outcomes without earlier features' if earlier is None else 'earlier features without outcomes'}.",
+                "Nothing can be learned from one of the two.",
+                "give fit both earlier and outcomes, or neither",
+            )
         if earlier is not None and outcomes is not None:
             earlier, outcomes = _aligned(X, earlier, outcomes)
             learned = draw_rows(len(earlier), max(LEARNED, self.sample_limit), self.seed)
@@ -96,7 +102,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self._cuts = cuts = {k: cut for k, cut in cuts.items() if cut is not None}
         if not cuts:
             raise _too_few(self, pool)
-        self.counts_ = table = choice.choose(cuts)
+        self.counts_ = table = choice.choose(cuts, choice.least_size(len(rows), settings))
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows)
@@ -244,8 +250,8 @@ def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
     direction = np.linalg.eigh(np.atleast_2d(np.cov(probe.rank(pct=True).fillna(0.5).to_numpy().T)))[1][:, -1]
     along = np.zeros(len(X))
     for weight, name in zip(direction, X.columns, strict=True):
-        known = np.sort(probe[name].dropna().to_numpy(float))
-        values = X[name].to_numpy(float)
+        known, values = probe[name].dropna().to_numpy(float), X[name].to_numpy(float)
+        known = np.quantile(known, np.linspace(0, 1, 1001), method="nearest") if len(known) else known
         along += weight * np.where(np.isnan(values), 0.5, np.searchsorted(known, values, "right") / max(len(known), 1))
     order, generator = np.argsort(along, kind="stable"), np.random.default_rng(seed)
     chosen = [generator.choice(part, round(limit * len(part) / len(X)), replace=False) for part in np.array_split(order, 20)]

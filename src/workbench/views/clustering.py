@@ -41,9 +41,7 @@ BOARD_FORM = dict.fromkeys(("r2_adjusted", "ceiling"), "{:.3f}")
 def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float], names: Mapping[str, str]) -> str:
     """What the space is made of, or that it had to fall back."""
     if predicted is None:
-        return (
-            "**Too little history to learn from:** the space is made of scaled features, so segments follow whatever varies most."
-        )
+        return "**Too little history to learn from:** the space is made of today's features alone, so segments follow whatever varies most."
     if not ceiling:
         return f"The space holds {predicted.shape[1]} predicted outcomes. How well they come true cannot be told yet."
     best, worst = max(ceiling, key=ceiling.get), min(ceiling, key=ceiling.get)
@@ -264,6 +262,8 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
         )
         if finest.n_repaired > chosen.n_repaired:
             first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a customer's segment would come back."
+        if counts.surviving.max() > chosen.surviving:
+            first += " Numbers of which more would survive leave a segment that is too small to act on."
     causes = repairs.why.value_counts()
     joined = _listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
     after = f" Of {chosen.n_segments:.0f} dense groups, joined with the nearest sibling: {joined}." if len(repairs) else ""
@@ -294,7 +294,8 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
         xlabel="number of dense groups, before the repair",
         ylabel="",
         ylim=(0, 1.08),
-        title=f"{chosen.n_repaired:.0f} segments: the most surviving knowledge",
+        title=f"{chosen.n_repaired:.0f} segments: the most surviving knowledge"
+        + (", and none too small to act on" if best > chosen.surviving else ""),
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=True, framealpha=1, edgecolor="none", loc="lower left", fontsize=9)
