@@ -102,7 +102,9 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self._cuts = cuts = {k: cut for k, cut in cuts.items() if cut is not None}
         if not cuts:
             raise _too_few(self, pool)
-        self.counts_ = table = choice.choose(cuts, choice.least_size(len(rows), settings))
+        # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
+        least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings)
+        self.counts_ = table = choice.choose(cuts, least)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows)
