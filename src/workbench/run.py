@@ -16,7 +16,7 @@ from workbench.core.config import STAGES, Config, load_config
 from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import TEMPORARY, write_text
 from workbench.core.inputs import find_files, input_hashes, read_key
-from workbench.core.rundir import Run, check_run_id, notebook_name
+from workbench.core.rundir import Run, check_run_id, last_finished, notebook_name
 from workbench.kernel import Say, execute, progress_lines, resume_command
 
 MIN_FREE_MB = 500
@@ -151,12 +151,12 @@ def _resumable(path: Path) -> bool:
 
 
 def _latest_finished(config: Config, stage: str) -> Run:
-    latest = runs_folder() / "latest"
-    if not (latest / "run.json").exists():
+    base = last_finished(runs_folder(), config.company.name)
+    if base is None:
         raise ParameterError(
-            "--from builds on the latest finished run, and there is none.", fix="run everything once: `workbench run`"
+            f"--from builds on the latest finished run of {config.company.name}, and there is none.",
+            fix="run everything once: `workbench run`",
         )
-    base = Run.open(latest.resolve())
     _check_inputs(base)
     _check_same_before(stage, base.config, config, base.path.name)
     return base

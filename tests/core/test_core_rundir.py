@@ -15,7 +15,7 @@ from workbench.core.config import STAGES, load_config
 from workbench.core.engine import as_table
 from workbench.core.errors import ContractBroken, EnvironmentFault, InputError, ParameterError
 from workbench.core.files import TEMPORARY
-from workbench.core.rundir import Run, check_run_id, open_stage
+from workbench.core.rundir import Run, check_run_id, last_finished, open_stage
 
 IDENTITIES = pd.DataFrame({"source": ["crm", "crm"], "record_id": ["1", "2"], "customer_id": "c_1", "match_probability": 1.0})
 CONFIG = "as_of: 2017-10-01\nsources:\n  crm: {kind: crm, path: a.csv, record_id: id}\n"
@@ -332,3 +332,25 @@ def test_98_an_incompatible_version_stops_the_next_stage(run, package, version):
     assert f"{package} {version} -> " in str(caught.value)
     assert "requirements.lock" in caught.value.fix
     assert again.stage_done("ingest")  # nothing was lost
+
+
+# -- the last run of a company -------------------------------------------------------------------------------------------
+
+
+def test_the_last_run_of_a_company_is_found_behind_another_companys(home, config):
+    """One workspace, two companies, each month the one after the other: `latest` is always the other's."""
+    theirs = config.model_copy(update={"company": config.company.model_copy(update={"name": "Another"})})
+    months = [("r1", config), ("o1", theirs), ("r2", config), ("o2", theirs)]
+    for day, (name, whose) in enumerate(months, 1):
+        run = Run.create(home / "runs" / name, whose)
+        assert getattr(run.previous(), "path", home).name == {"r2": "r1", "o2": "o1"}.get(name, home.name)
+        run.update(state="finished", created_at=f"2026-01-0{day}T00:00:00+00:00")
+        link = home / "runs/latest"
+        link.unlink(missing_ok=True)
+        link.symlink_to(name)
+    Run.create(home / "runs/lab", config, mode="lab").update(state="finished")
+    Run.create(home / "runs/half", config)
+    assert last_finished(home / "runs", config.company.name).path.name == "r2"
+    assert last_finished(home / "runs", "Another").path.name == "o2"
+    assert last_finished(home / "runs", "Nobody") is None
+    assert Run.open(home / "runs/o1").previous() is None

@@ -13,7 +13,7 @@ from workbench.core.contracts import check_frame
 from workbench.core.errors import WorkbenchError
 from workbench.personas import quotes
 from workbench.personas.aspects import known_shares, tell_aspects
-from workbench.personas.naming import LEADS, fault_of_name, kept_names, name_segments, still_true
+from workbench.personas.naming import LEADS, fault_of_name, kept_names, name_macros, name_segments, still_true
 from workbench.personas.profile import choose_drivers, compare_segments
 from workbench.personas.story import NUMBER, check_story, show_value, tell_claim, tell_personas
 
@@ -96,6 +96,17 @@ def test_what_is_bought_alone_makes_a_name_and_words_run_out_before_numbers_begi
     )
     named = name_segments(compared, catalog(), pd.Series({0: 30, 1: 20, 2: 10}))
     assert named.to_dict() == {0: "Wine buyers", 1: "Wine buyers, variant 2", 2: "Large-order wine buyers"}
+
+
+@pytest.mark.parametrize("shift, name", [(-1.5, "Light-spending customers"), (1.5, "Mixed customers")])
+def test_a_macro_segment_is_not_called_what_one_of_its_segments_surely_is_not(shift, name):
+    planted = {0: (300, {"net_revenue": -1.5}), 1: (60, {"net_revenue": shift}), 2: (300, {"order_count": 1.0})}
+    features, labels = customers(3, planted)
+    member = pd.Series({0: 0, 1: 0, 2: 1})
+    above = labels.map(member)
+    compared = [compare_segments(features, one, catalog(), 0.95) for one in (above, labels)]
+    compared[0] = compared[0][compared[0].feature == "net_revenue"]
+    assert name_macros(*compared, member, catalog(), above.value_counts())[0] == name
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def finite(features: pd.DataFrame) -> pd.DataFrame:
 
 
 def _grid(values: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a feature -> at most 1,000 of them and their scores; between them and beyond, further customers are interpolated."""
+    """Values of a feature -> at most 1,000 of them and their scores, between which further customers are interpolated."""
     at, first = np.unique(values, return_index=True)
     told = scores(values)[first]
     if len(at) > GRID:

@@ -11,7 +11,7 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -266,11 +266,7 @@ class Run:
 
         A run by hand (mode lab) has none: what a notebook shows must not depend on what else was run on the machine.
         """
-        latest = self.path.parent / "latest"
-        if self.manifest["mode"] == "lab" or not (latest / "run.json").exists() or latest.resolve() == self.path:
-            return None
-        earlier = Run.open(latest.resolve())
-        return earlier if earlier.manifest["company"] == self.manifest["company"] else None
+        return None if self.manifest["mode"] == "lab" else last_finished(self.path.parent, self.manifest["company"], self)
 
     def has(self, name: str) -> bool:
         """Whether the run holds the table."""
@@ -335,6 +331,27 @@ def use_one_thread() -> None:
 
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for libraries that are loaded later
     threadpool_limits(1)  # for those that are loaded already
+
+
+def last_finished(folder: Path, company: str, before: Run | None = None) -> Run | None:
+    """A company's newest finished run in a folder (a run by hand or a scoring is none), of those begun no later than `before`.
+
+    The one that `latest` points to, or where that is another company's, the one that was begun last.
+    """
+    for run in _newest_first(folder):
+        told = run.manifest
+        is_early = before is None or (run.path != before.path and told["created_at"] <= before.manifest["created_at"])
+        if is_early and (told["mode"], told["state"], told["company"]) == ("run", "finished", company):
+            return run
+    return None
+
+
+def _newest_first(folder: Path) -> Iterator[Run]:
+    link = folder / "latest"
+    if (link / "run.json").exists():
+        yield Run.open(link.resolve())
+    runs = [Run.open(p.parent) for p in folder.glob("*/run.json") if not p.parent.is_symlink()]
+    yield from sorted(runs, key=lambda run: run.manifest["created_at"], reverse=True)
 
 
 def finished_run(name: str) -> Run:

@@ -126,9 +126,20 @@ def fault_of_name(name: str) -> str:
     return "tells something sensitive" if SENSITIVE.search(name) else ""
 
 
-def name_macros(compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c") -> pd.Series:
-    """The same for macro-segments (compared by macro_id in the column segment_id): the strongest free trait alone."""
-    return _choose(compared, catalog, sizes, partial(_macro_candidates, people=PEOPLE[kind][-1]), {})
+def name_macros(
+    above: pd.DataFrame, compared: pd.DataFrame, member: pd.Series, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c"
+) -> pd.Series:
+    """The same for macro-segments (above: compared by macro_id in the column segment_id): the strongest free trait that none of their segments contradicts.
+
+    compared: the segments' comparisons; member: macro_id per segment_id. "Occasional customers" hold no segment that is surely steady.
+    """  # fmt: skip
+    sure = compared[(compared.ci_low > 0) | (compared.ci_high < 0)]
+    sides = zip(sure.segment_id.map(member), sure.feature, np.sign(sure.effect_size), strict=True)
+    against = {(macro, feature, -side) for macro, feature, side in sides}
+    mine = zip(above.segment_id, above.feature, np.sign(above.effect_size), strict=True)
+    return _choose(
+        above[[own not in against for own in mine]], catalog, sizes, partial(_macro_candidates, people=PEOPLE[kind][-1]), {}
+    )
 
 
 def named_tables(
@@ -182,7 +193,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _macro_candidates(traits: list[Trait], people: str) -> Iterator[str]:
-    words = [_capital(word) for word in dict.fromkeys(t.word for t in traits)] or ["Average"]
+    words = [_capital(word) for word in dict.fromkeys(t.word for t in traits)] or ["Mixed"]
     yield from (f"{word} {people}" for word in words)
     yield from (f"{words[0]} {people}, variant {number}" for number in itertools.count(2))
 
