@@ -16,7 +16,7 @@ from workbench.core.config import STAGES, Config, load_config
 from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import TEMPORARY, write_text
 from workbench.core.inputs import find_files, input_hashes, read_key
-from workbench.core.rundir import Run, check_run_id, last_finished, notebook_name
+from workbench.core.rundir import Run, all_runs, check_run_id, last_finished, notebook_name
 from workbench.kernel import Say, execute, progress_lines, resume_command
 
 MIN_FREE_MB = 500
@@ -36,20 +36,16 @@ def run_pipeline(
 
 def list_runs() -> list[dict[str, Any]]:
     """Every run of the workspace, oldest first: run_id, configuration, as_of, segments, state."""
-    found = []
-    for path in sorted(runs_folder().glob("*/run.json"), key=lambda p: p.parent.name):
-        if not path.parent.is_symlink():
-            run = Run.open(path.parent)
-            found.append(
-                {
-                    "run_id": run.path.name,
-                    "company": run.manifest["company"],
-                    "as_of": run.manifest["as_of"],
-                    "segments": run.metrics.get("segments"),
-                    "state": run.manifest["state"],
-                }
-            )
-    return found
+    return [
+        {
+            "run_id": run.path.name,
+            "company": run.manifest["company"],
+            "as_of": run.manifest["as_of"],
+            "segments": run.metrics.get("segments"),
+            "state": run.manifest["state"],
+        }
+        for run in all_runs(runs_folder())
+    ]
 
 
 def runs_folder() -> Path:
@@ -137,17 +133,10 @@ def _resumed(config: Config, run_id: str | None, from_stage: str | None) -> tupl
 
 
 def _newest_unfinished() -> Path:
-    unfinished = [p.parent for p in runs_folder().glob("*/run.json") if _resumable(p.parent)]
-    if not unfinished:
+    begun = [r for r in all_runs(runs_folder()) if r.manifest["mode"] == "run" and r.manifest["state"] != "finished"]
+    if not begun:
         raise ParameterError("there is no unfinished run to resume.", fix="start one with `workbench run`")
-    return max(unfinished, key=lambda p: Run.open(p).manifest["created_at"])
-
-
-def _resumable(path: Path) -> bool:
-    if path.is_symlink():
-        return False
-    manifest = Run.open(path).manifest
-    return manifest["mode"] == "run" and manifest["state"] != "finished"
+    return max(begun, key=lambda r: r.manifest["created_at"]).path
 
 
 def _latest_finished(config: Config, stage: str) -> Run:

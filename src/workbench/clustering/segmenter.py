@@ -70,13 +70,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             )
         self.n_features_in_ = X.shape[1]
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
-        if (earlier is None) != (outcomes is None):
-            raise InputError(
-                f"fit was given {'outcomes without earlier features' if earlier is None else 'earlier features without outcomes'}.",
-                "Nothing can be learned from one of the two.",
-                "give fit both earlier and outcomes, or neither",
-            )
-        if earlier is not None and outcomes is not None:
+        if earlier is not None or outcomes is not None:
             earlier, outcomes = _aligned(X, earlier, outcomes)
             learned = draw_rows(len(earlier), max(LEARNED, self.sample_limit), self.seed)
             earlier, outcomes = earlier.iloc[learned], outcomes.iloc[learned]
@@ -90,7 +84,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.held_size_share_ = settings.min_size_share
         free = self.min_segments < self.max_segments  # to choose and to join; a wanted number needs no trials
         trials = stability.refit(self.matrix_, settings, self.seed + 1, TRIALS) if free else []
-        if earlier is not None and outcomes is not None:
+        if earlier is not None:
             judged = draw_rows(len(earlier), self.sample_limit, self.seed)
             earlier, outcomes = earlier.iloc[judged], outcomes.iloc[judged]
         self._knower = choice.Knower(self.space_, self.matrix_, earlier, outcomes)
@@ -265,8 +259,14 @@ def macro_count(k: int) -> int:
     return max(2, round(k / 4))
 
 
-def _aligned(X: pd.DataFrame, earlier: Any, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _aligned(X: pd.DataFrame, earlier: Any, outcomes: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The earlier window with today's features in their order, and its outcomes as numbers, customer by customer."""
+    if earlier is None or outcomes is None:
+        raise InputError(
+            f"fit was given {'outcomes without earlier features' if earlier is None else 'earlier features without outcomes'}.",
+            "Nothing can be learned from one of the two.",
+            "give fit both earlier and outcomes, or neither",
+        )
     earlier = _frame(earlier)
     if missing := [name for name in X.columns if name not in earlier]:
         raise InputError(

@@ -333,6 +333,11 @@ def use_one_thread() -> None:
     threadpool_limits(1)  # for those that are loaded already
 
 
+def all_runs(folder: Path) -> list[Run]:
+    """Every run in a folder, by its name; links to runs are not runs of their own."""
+    return [Run.open(p.parent) for p in sorted(folder.glob("*/run.json")) if not p.parent.is_symlink()]
+
+
 def last_finished(folder: Path, company: str, before: Run | None = None) -> Run | None:
     """A company's newest finished run in a folder (a run by hand or a scoring is none), of those begun no later than `before`.
 
@@ -350,8 +355,7 @@ def _newest_first(folder: Path) -> Iterator[Run]:
     link = folder / "latest"
     if (link / "run.json").exists():
         yield Run.open(link.resolve())
-    runs = [Run.open(p.parent) for p in folder.glob("*/run.json") if not p.parent.is_symlink()]
-    yield from sorted(runs, key=lambda run: run.manifest["created_at"], reverse=True)
+    yield from sorted(all_runs(folder), key=lambda run: run.manifest["created_at"], reverse=True)
 
 
 def finished_run(name: str) -> Run:

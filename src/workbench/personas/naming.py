@@ -131,7 +131,7 @@ def name_macros(
 ) -> pd.Series:
     """The same for macro-segments (above: compared by macro_id in the column segment_id): the strongest free trait that none of their segments contradicts.
 
-    compared: the segments' comparisons; member: macro_id per segment_id. "Occasional customers" hold no segment that is surely steady.
+    compared: the segments' comparisons; member: see `macro_of`. "Occasional customers" hold no segment that is surely steady.
     """  # fmt: skip
     sure = compared[(compared.ci_low > 0) | (compared.ci_high < 0)]
     sides = zip(sure.segment_id.map(member), sure.feature, np.sign(sure.effect_size), strict=True)
@@ -142,18 +142,23 @@ def name_macros(
     )
 
 
+def macro_of(segmentation: pd.DataFrame) -> pd.Series:
+    """The numbered segmentation -> macro_id per segment_id."""
+    return segmentation[segmentation.segment_id >= 0].drop_duplicates("segment_id").set_index("segment_id").macro_id
+
+
 def named_tables(
     segmentation: pd.DataFrame, certificate: pd.DataFrame, names: pd.Series, macros: pd.Series
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Numbers -> names: the tables segments and segment_quality (see their contracts)."""
-    member = segmentation[segmentation.segment_id >= 0].drop_duplicates("segment_id").set_index("segment_id").macro_id
     everyone = segmentation.assign(
         segment_name=segmentation.segment_id.map(names).fillna("unassigned").astype("str"),
         macro_segment=segmentation.macro_id.map(macros).fillna("unassigned").astype("str"),
     )
     order = ["customer_id", "segment_id", "segment_name", "macro_segment", "strength", "assigned", "map_x", "map_y"]
     quality = certificate.assign(
-        segment_name=certificate.segment_id.map(names), macro_segment=certificate.segment_id.map(member).map(macros)
+        segment_name=certificate.segment_id.map(names),
+        macro_segment=certificate.segment_id.map(macro_of(segmentation)).map(macros),
     )
     quality = quality.astype({"segment_name": "str", "macro_segment": "str"})
     return everyone[order], quality[

@@ -262,8 +262,8 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
         )
         if finest.n_repaired > chosen.n_repaired:
             first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a customer's segment would come back."
-        if counts.surviving.max() > chosen.surviving:
-            first += " Numbers of which more would survive leave a segment that is too small to act on."
+    if counts.surviving.max() > chosen.surviving:
+        first += " Numbers of which more would survive leave a segment that is too small to act on."
     causes = repairs.why.value_counts()
     joined = _listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
     after = f" Of {chosen.n_segments:.0f} dense groups, joined with the nearest sibling: {joined}." if len(repairs) else ""
