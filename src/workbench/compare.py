@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -181,4 +183,14 @@ def _notes(earlier: Run, later: Run) -> list[str]:
         )
     if set(one.sources) != set(two.sources):
         found.append(f"The sources differ: {', '.join(sorted(set(one.sources) ^ set(two.sources)))}.")
+    if means := _other_means(earlier.manifest, later.manifest):
+        found.append(
+            f"They were not computed alike ({', '.join(means)}): the same data can then give other borders, as with another seed."
+        )
     return found
+
+
+def _other_means(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
+    """Packages and processor that are not the same in two manifests, in words."""
+    one, two = ({**manifest["packages"], "processor": manifest.get("processor")} for manifest in (earlier, later))
+    return [f"{name} {was} there and {two[name]} here" for name, was in one.items() if was and two.get(name, was) != was]

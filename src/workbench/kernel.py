@@ -46,7 +46,7 @@ def execute(notebook: Path, output: Path, run: Run, stage: str, progress: Callab
             raise
         raise EnvironmentFault(
             f"stage {stage}: the notebook's kernel was killed ({notebook.name}).",
-            f"Most often the machine ran out of memory (engine.memory_limit is {run.config.engine.memory_limit}). Finished stages are kept.",
+            f"Most often the machine ran out of memory (engine.memory_limit is {run.config.engine.memory_limit}).{_kept(run)}",
             f"close other programs or lower engine.memory_limit, then: {resume_command(run)}",
         ) from None
 
@@ -64,7 +64,7 @@ def _stage_fault(fault: Any, run: Run, stage: str) -> WorkbenchError:
     if fault.ename in ("MemoryError", "OutOfMemoryException"):
         return EnvironmentFault(
             f"stage {stage} ran out of memory ({where}).",
-            "Finished stages are kept.",
+            f"Nothing that it computed is used.{_kept(run)}",
             f"lower engine.memory_limit or close other programs, then: {resume_command(run)}",
         )
     return WorkbenchError(
@@ -72,6 +72,10 @@ def _stage_fault(fault: Any, run: Run, stage: str) -> WorkbenchError:
         "This is a fault of the workbench, not of your data.",
         f"see {log}, then: {resume_command(run)}",
     )
+
+
+def _kept(run: Run) -> str:
+    return "" if run.manifest["mode"] == "score" else " Finished stages are kept."
 
 
 def resume_command(run: Run) -> str:

@@ -16,7 +16,7 @@ from workbench.core.config import STAGES, Config, load_config
 from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import TEMPORARY, write_text
 from workbench.core.inputs import find_files, input_hashes, read_key
-from workbench.core.rundir import Run, all_runs, check_run_id, last_finished, notebook_name
+from workbench.core.rundir import Run, all_runs, check_run_id, damaged_runs, last_finished, notebook_name
 from workbench.kernel import Say, execute, progress_lines, resume_command
 
 MIN_FREE_MB = 500
@@ -35,8 +35,9 @@ def run_pipeline(
 
 
 def list_runs() -> list[dict[str, Any]]:
-    """Every run of the workspace, oldest first: run_id, configuration, as_of, segments, state."""
-    return [
+    """Every run of the workspace by its name, damaged ones last: run_id, company, as_of, segments, state."""
+    damaged = {"company": "", "as_of": "", "segments": None, "state": "damaged: its run.json or config.yaml cannot be read"}
+    readable = [
         {
             "run_id": run.path.name,
             "company": run.manifest["company"],
@@ -46,6 +47,7 @@ def list_runs() -> list[dict[str, Any]]:
         }
         for run in all_runs(runs_folder())
     ]
+    return [*readable, *({"run_id": name, **damaged} for name in damaged_runs(runs_folder()))]
 
 
 def runs_folder() -> Path:

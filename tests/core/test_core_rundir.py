@@ -16,6 +16,7 @@ from workbench.core.engine import as_table
 from workbench.core.errors import ContractBroken, EnvironmentFault, InputError, ParameterError
 from workbench.core.files import TEMPORARY
 from workbench.core.rundir import Run, check_run_id, last_finished, open_stage
+from workbench.run import list_runs
 
 IDENTITIES = pd.DataFrame({"source": ["crm", "crm"], "record_id": ["1", "2"], "customer_id": "c_1", "match_probability": 1.0})
 CONFIG = "as_of: 2017-10-01\nsources:\n  crm: {kind: crm, path: a.csv, record_id: id}\n"
@@ -113,9 +114,22 @@ def test_only_a_directory_with_a_readable_record_is_a_run(home, run):
         Run.open(home / "runs/nothing")
     with pytest.raises(InputError, match="no run here"):
         Run.open(home / "configs/c.yaml")
-    (run.path / "run.json").write_text('{"state": "finis')
-    with pytest.raises(InputError, match="not readable"):
-        Run.open(run.path)
+    for damaged in (b'{"state": "finis', b"{}", b"[]", b"null", b"\xff\xfe"):
+        (run.path / "run.json").write_bytes(damaged)
+        with pytest.raises(InputError, match="not readable"):
+            Run.open(run.path)
+
+
+def test_a_damaged_run_is_listed_and_stops_no_other(home, config, run):
+    run.update(state="finished")
+    for name, file in (("r2", "run.json"), ("r3", "config.yaml")):
+        Run.create(home / "runs" / name, config).update(state="finished")
+        (home / "runs" / name / file).write_text("{")
+    (home / "runs/latest").symlink_to("r2")
+    assert last_finished(home / "runs", config.company.name).path == run.path
+    assert [(told["run_id"], told["state"].split(":")[0]) for told in list_runs()] == [
+        ("r1", "finished"), ("r2", "damaged"), ("r3", "damaged")
+    ]  # fmt: skip
 
 
 def test_where_no_folder_can_be_made_the_environment_is_to_blame(home, config):

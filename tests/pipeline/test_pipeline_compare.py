@@ -82,6 +82,15 @@ def test_what_cannot_be_compared_is_refused_with_a_reason(finished, copied, name
     assert not (finished.folder / "comparisons" / f"base--{name}").exists()
 
 
+def test_runs_that_were_not_computed_alike_say_so(finished, copied):
+    packages = {**copied("copy-elsewhere")["packages"], "umap-learn": "0.5.99"}
+    copied("copy-elsewhere", processor="another", packages=packages)
+    assert finished.command("compare", "copy-elsewhere", "base").returncode == 0
+    text = (finished.folder / "comparisons/copy-elsewhere--base/index.html").read_text()
+    assert "not computed alike (umap-learn 0.5.99 there and " in text
+    assert "processor another there and " in text
+
+
 def test_a_run_that_lacks_a_table_is_named(finished, copied):
     manifest = copied("copy-old")
     del manifest["stages"]["clustering"]["tables"]["registry"]

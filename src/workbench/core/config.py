@@ -285,7 +285,7 @@ class Company(Strict):
 
 
 class Engine(Strict):
-    """Where events are computed: ingest always on the embedded DuckDB, features and KPIs on `backend`."""
+    """Where events are computed: ingest always on the embedded DuckDB, features and KPIs on `backend`, whose partitions place customers, too."""
 
     backend: Literal["duckdb", "spark"] = Field("duckdb", description="spark needs the extra of that name and Java 17")
     memory_limit: str = Field("4GB", pattern=r"^\d+(\.\d+)? ?[MG]B$", description="of DuckDB, and of a local Spark")
@@ -293,7 +293,7 @@ class Engine(Strict):
     master: str = Field(
         "",
         pattern=r"^(local(\[.+\])?|local-cluster\[.+\]|spark://.+|k8s://.+|yarn)?$",
-        description="Spark's master, such as spark://host:7077, whose machines see the run directory; empty: this machine",
+        description="Spark's master, such as spark://host:7077, whose machines see the run directory and have the same Python packages; empty: this machine",
     )
     options: Mapping[str, str] = Field({}, description="further settings of Spark, such as spark.executor.memory: 8g")
 
@@ -366,7 +366,7 @@ class ClusteringSettings(Stage):
     bootstraps: Count = Field(20, ge=2, le=200, description="refits on resampled customers for the stability certificate")
     audiences: str = Field("configs/audiences.yaml", description="audiences made by hand, counted layer by layer; empty: none")
     sample_limit: Count = Field(20_000, ge=1000, description="customers that segments are found among; all others are assigned")
-    seed: Count = Field(7, ge=0, description="makes the run repeatable")
+    seed: Count = Field(7, ge=0, le=4_000_000_000, description="makes the run repeatable")
 
     @model_validator(mode="after")
     def _band(self) -> ClusteringSettings:
@@ -405,7 +405,7 @@ class KpiSettings(Stage):
     experiment_days: Count = Field(28, ge=1, le=366, description="days after the assignment in which outcomes count")
     effect_wanted: float = Field(0.1, gt=0, description="smallest effect worth finding, as a share of the control arm's mean")
     false_discovery: float = Field(0.05, gt=0, lt=1, description="share of found effects that may be chance")
-    seed: Count = Field(7, ge=0, description="makes the intervals repeatable")
+    seed: Count = Field(7, ge=0, le=4_000_000_000, description="makes the intervals repeatable")
 
     @field_validator("arm_shares")
     @classmethod

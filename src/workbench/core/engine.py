@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import weakref
 import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,15 @@ def connect_configured(settings: Engine, spill: Path | None = None) -> ibis.Base
     from workbench.core import spark
 
     return spark.connect(settings, spill)
+
+
+def in_partitions(con: ibis.BaseBackend) -> Callable[[Callable, Iterable], Iterable]:
+    """What an engine has for `map` over batches of customers: Spark computes each in a partition."""
+    if not _is_spark(con):
+        return map
+    from workbench.core import spark
+
+    return spark.each
 
 
 @ibis.udf.scalar.builtin(name="timezone")

@@ -11,7 +11,8 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pandas as pd
 from workbench.core import workspace
 from workbench.core.config import SETTINGS, STAGES, Config, Stage, load_config, read_settings
 from workbench.core.contracts import CONTRACTS, PRIVATE, check_expression, check_frame
-from workbench.core.errors import EnvironmentFault, InputError, ParameterError
+from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import atomic_write, sha256, sweep, write_text
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -78,7 +79,7 @@ class Run:
         manifest = {
             "schema_version": SCHEMA_VERSION, "run_id": path.name, "mode": mode, "state": "created", "as_of": str(config.as_of),
             "company": config.company.name, "created_at": _now(), "configuration_hash": config.hash, "seed": config.clustering.seed,
-            "inputs": {}, "packages": _packages(), "python": sys.version.split()[0], "stages": {},
+            "inputs": {}, "packages": _packages(), "python": sys.version.split()[0], "processor": processor(), "stages": {},
         }  # fmt: skip
         _write_json(path / "run.json", manifest)
         return cls(path)
@@ -87,15 +88,22 @@ class Run:
     def open(cls, path: Path) -> Run:
         """An existing run directory; raises InputError when there is none or it cannot be read."""
         try:
-            return cls(path)
+            run = cls(path)
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{path}: there is no run here.", fix="list runs with `workbench runs`, or start with notebook 01"
             ) from None
-        except json.JSONDecodeError:
+        except (ValueError, TypeError):  # no JSON, or no text
+            run = None
+        if (
+            run is None
+            or not isinstance(run.manifest, dict)
+            or not {"mode", "state", "company", "created_at"} <= set(run.manifest)
+        ):
             raise InputError(
-                f"{path / 'run.json'}: not readable.", "The record of the run is damaged.", "start a new run"
-            ) from None
+                f"{path / 'run.json'}: not readable.", "The record of the run is damaged.", f"start a new run, and remove {path}"
+            )
+        return run
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -213,6 +221,15 @@ class Run:
             opened = connect if self._stage == "ingest" else connect_configured
             self._engine = opened(self.config.engine, self.path / "spill")
         return self._engine
+
+    @property
+    def each(self) -> Callable[[Callable, Iterable], Iterable]:
+        """`map` for batches of customers; with Spark every batch is a partition."""
+        if self.config.engine.backend == "duckdb":
+            return map
+        from workbench.core.engine import in_partitions
+
+        return in_partitions(self.engine)
 
     def write(self, name: str, frame: pd.DataFrame) -> None:
         """Check a customer-sized table against its contract, write it whole, remember its SHA-256."""
@@ -333,9 +350,34 @@ def use_one_thread() -> None:
     threadpool_limits(1)  # for those that are loaded already
 
 
+def processor() -> str:
+    """This machine's processor as compilers know it: its name and a mark of what it can do, such as znver3-5d1f.
+
+    Another one adds numbers in another order; UMAP draws other borders then, as it does with another seed.
+    """
+    from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
+
+    return f"{get_host_cpu_name()}-{zlib.crc32(get_host_cpu_features().flatten().encode()) % 2**16:04x}"
+
+
 def all_runs(folder: Path) -> list[Run]:
-    """Every run in a folder, by its name; links to runs are not runs of their own."""
-    return [Run.open(p.parent) for p in sorted(folder.glob("*/run.json")) if not p.parent.is_symlink()]
+    """Every run in a folder whose record can be read, by its name; links to runs are not runs of their own."""
+    return [run for run in _opened(folder).values() if run]
+
+
+def damaged_runs(folder: Path) -> list[str]:
+    """Names of the runs in a folder whose record cannot be read."""
+    return [name for name, run in _opened(folder).items() if run is None]
+
+
+def _opened(folder: Path) -> dict[str, Run | None]:
+    found: dict[str, Run | None] = {}
+    for path in sorted(p.parent for p in folder.glob("*/run.json") if not p.parent.is_symlink()):
+        try:
+            found[path.name] = Run.open(path)
+        except WorkbenchError:
+            found[path.name] = None
+    return found
 
 
 def last_finished(folder: Path, company: str, before: Run | None = None) -> Run | None:
@@ -352,10 +394,8 @@ def last_finished(folder: Path, company: str, before: Run | None = None) -> Run 
 
 
 def _newest_first(folder: Path) -> Iterator[Run]:
-    link = folder / "latest"
-    if (link / "run.json").exists():
-        yield Run.open(link.resolve())
-    yield from sorted(all_runs(folder), key=lambda run: run.manifest["created_at"], reverse=True)
+    latest = (folder / "latest").resolve()
+    yield from sorted(all_runs(folder), key=lambda run: (run.path.resolve() == latest, run.manifest["created_at"]), reverse=True)
 
 
 def finished_run(name: str) -> Run:

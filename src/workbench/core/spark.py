@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import ibis
@@ -111,6 +112,14 @@ def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
     con.raw_sql(f"DROP VIEW IF EXISTS `{name}`")
     con.raw_sql(f"CACHE TABLE `{name}` AS {con.compile(table)}")
     return con.table(name).cast(table.schema())
+
+
+def each(function: Callable, parts: Iterable) -> list:
+    """A function of each part, computed in a partition of its own, in order; executors need this Python environment."""
+    from pyspark.sql import SparkSession
+
+    parts = list(parts)
+    return SparkSession.active().sparkContext.parallelize(parts, len(parts)).map(function).collect()
 
 
 def _with_moments(table: ir.Table) -> ir.Table:
