@@ -63,7 +63,7 @@ def _assign(run: Run, scored: Run) -> tuple[Any, list[str]]:
             "Segments would rest on what is not known.",
             "declare the sources that the run had",
         )
-    labels, strengths = segmenter.place(features.reindex(columns=wanted).astype(float))
+    labels, strengths = segmenter.place(features.reindex(columns=wanted).astype(float), each=scored.each)
     quality = run.read("segment_quality").set_index("segment_id")
     placed = features[[]].assign(segment_id=labels, strength=strengths, assigned="soft")
     table = scored.read("customers")[["customer_id"]].merge(placed.reset_index(), on="customer_id", how="left")

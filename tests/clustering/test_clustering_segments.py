@@ -303,6 +303,21 @@ def test_a_few_huge_customers_are_not_the_segments_where_nothing_is_known_of_the
     assert np.bincount(found.labels_).min() >= choice.least_size(1500, ClusteringSettings()), "the twelve are too few to act on"
 
 
+@pytest.mark.slow
+def test_groups_over_orders_of_magnitude_come_back_as_on_a_plain_scale():
+    """As asinh of the value, what is below the median was all the same: 10 segments at 0.63 where the plain scale has 12 at 0.98."""
+    generator = np.random.default_rng(2)
+    group = generator.integers(0, GROUPS, 2400)
+    place = 3 * generator.normal(size=(GROUPS, 6))[group] + generator.normal(size=(2400, 6))
+    told = {}
+    for name, values in (("plain", place), ("skewed", np.exp(place / 2))):
+        found = Segmenter().fit(pd.DataFrame(values).add_prefix("f"))
+        assert abs(found.n_segments_ - GROUPS) <= 2
+        told[name] = adjusted_rand_score(group, found.labels_)
+    assert told["plain"] > 0.9
+    assert told["skewed"] > told["plain"] - 0.02
+
+
 # -- pieces by hand -------------------------------------------------------------------------------------------------------
 
 

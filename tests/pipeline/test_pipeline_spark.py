@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 
+import numpy as np
 import pandas as pd
 import pipeline_ingest as tiny
 import pytest
 
-from workbench.core import workspace
+from workbench.clustering.segmenter import Segmenter
+from workbench.core import engine, workspace
 from workbench.core.config import Engine, load_config
 from workbench.core.errors import EnvironmentFault, ParameterError
 from workbench.core.rundir import Run
@@ -57,6 +59,29 @@ def test_a_run_on_spark_has_the_features_and_kpis_of_one_on_the_embedded_engine(
     for theirs, ours in zip(*found.values(), strict=True):
         assert len(ours)
         pd.testing.assert_frame_equal(theirs, ours, rtol=1e-9, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not there_is_spark, reason="needs Java 17 and pyspark: pip install 'workbench[spark]'")
+def test_customers_are_placed_in_partitions_as_one_after_another(tmp_path):
+    generator = np.random.default_rng(7)
+    middle, customers = 4 * generator.normal(size=(10, 5)), 25_000
+    group = generator.integers(0, 10, customers)
+
+    def window() -> pd.DataFrame:
+        return pd.DataFrame(middle[group] + generator.normal(size=(customers, 5)), columns=list("abcde"))
+
+    today, earlier = window(), window()
+    outcomes = pd.DataFrame({"spend": middle[group, 0] + generator.normal(size=customers), "is_active": 1.0 * (group < 4)})
+    each = engine.in_partitions(engine.connect_configured(Engine(backend="spark", memory_limit="2GB"), tmp_path))
+    found = {}
+    for name, way in (("here", {}), ("spark", {"each": each})):
+        segmenter = Segmenter(sample_limit=1000, min_segments=10, max_segments=10)
+        found[name] = segmenter.fit(today, earlier=earlier, outcomes=outcomes, **way)
+        np.testing.assert_array_equal(segmenter.place(today, **way)[0], segmenter.labels_)
+    pd.testing.assert_frame_equal(found["spark"].predicted_, found["here"].predicted_)
+    np.testing.assert_array_equal(found["spark"].labels_, found["here"].labels_)
+    np.testing.assert_array_equal(found["spark"].strengths_, found["here"].strengths_)
 
 
 def test_without_java_the_fault_names_the_command(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from workbench.clustering import baselines
+from workbench.clustering.representation import Each
 from workbench.clustering.segmenter import Segmenter, draw_rows
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
@@ -65,19 +66,21 @@ class Method:
     seeds: int = 1
 
 
-def fit_slice(part: Slice, settings: ClusteringSettings, relevance: pd.Series, k: int | None = None) -> Segmenter:
-    """A segmenter on a slice; k: exactly so many segments, where its fits give enough to choose from."""
+def fit_slice(
+    part: Slice, settings: ClusteringSettings, relevance: pd.Series, each: Each = map, k: int | None = None
+) -> Segmenter:  # fmt: skip
+    """A segmenter on a slice; each: see `Segmenter.fit`; k: exactly so many segments, where its fits give enough to choose from."""
     band = {} if k is None else {"min_segments": k, "max_segments": k}
     segmenter = Segmenter.of(settings.model_copy(update=band))
-    return segmenter.fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes, relevance=relevance)
+    return segmenter.fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes, relevance=relevance, each=each)
 
 
 def fit_halves(
-    slices: Mapping[str, Slice], settings: ClusteringSettings, relevance: pd.Series, k: int
+    slices: Mapping[str, Slice], settings: ClusteringSettings, relevance: pd.Series, k: int, each: Each = map
 ) -> dict[str, Segmenter]:  # fmt: skip
     """Segmenters of as many segments on odd and on even weeks alone; none where half of the events gives no segments."""
     try:
-        return {half: fit_slice(slices[half], settings, relevance, k) for half in ("odd", "even")}
+        return {half: fit_slice(slices[half], settings, relevance, each, k) for half in ("odd", "even")}
     except (QualityGate, InputError):  # too alike, too scattered or too few
         return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from workbench.clustering import choice, cluster, stability
-from workbench.clustering.representation import BATCH, Space
+from workbench.clustering.representation import Each, Space, batches
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
 
@@ -57,9 +58,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def fit(
         self, X: Any, y: Any = None, *, earlier: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None,
-        relevance: pd.Series | None = None,
+        relevance: pd.Series | None = None, each: Each = map,
     ) -> Segmenter:  # fmt: skip
-        """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it."""
+        """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it.
+
+        each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
+        """
         self.__dict__.pop("knows_", None)  # of an earlier fit
         X = _frame(X)
         if len(X) < MIN_CUSTOMERS:
@@ -77,7 +81,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.space_ = Space(self.tail_weight, self.seed).fit(
             X.iloc[rows], earlier=earlier, outcomes=outcomes, relevance=relevance
         )
-        self.predicted_ = predicted = self.space_.predict(X)
+        self.predicted_ = predicted = self.space_.predict(X, each)
         self.matrix_ = self.space_.transform(X.iloc[rows], None if predicted is None else predicted.iloc[rows])
         self._check_varied()
         pool, settings = self._pool()
@@ -101,7 +105,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.counts_ = table = choice.choose(cuts, least)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
-        self._assign(X, rows)
+        self._assign(X, rows, each)
         return self
 
     @functools.cached_property
@@ -125,25 +129,17 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "space_")
         return self.space_.get_feature_names_out()
 
-    def place(self, X: Any, predicted: pd.DataFrame | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def place(self, X: Any, predicted: pd.DataFrame | None = None, each: Each = map) -> tuple[np.ndarray, np.ndarray]:
         """Features -> segment and strength per customer, in batches; predicted: their outcomes, where known already."""
         check_is_fitted(self, "centres_")
-        X, parts = _frame(X), []
-        for at in range(0, max(len(X), 1), BATCH):
-            known = None if predicted is None else predicted[at : at + BATCH]
-            parts.append(self.place_coordinates(self.space_.transform(X[at : at + BATCH], known)))
+        X = _frame(X)
+        known = [None] * len(batches(X)) if predicted is None else batches(predicted)
+        parts = list(each(Borders(self.space_, self.centres_, self.centre_segment_).place, zip(batches(X), known, strict=True)))
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def place_coordinates(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates -> segment and strength per customer."""
-        distances = cluster.nearest(matrix, self.centres_)[1]
-        own = np.full((len(matrix), self.n_segments_), np.inf)
-        for segment in range(self.n_segments_):
-            own[:, segment] = distances[:, self.centre_segment_ == segment].min(axis=1)
-        two = np.partition(own, min(1, self.n_segments_ - 1), axis=1)[:, :2]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            strengths = np.nan_to_num(1 - two[:, 0] / two[:, -1])
-        return own.argmin(axis=1), np.clip(strengths, 0, 1)
+        return Borders(self.space_, self.centres_, self.centre_segment_).place_coordinates(matrix)
 
     def refit_agreement(self, refits: int) -> tuple[np.ndarray, np.ndarray]:
         """-> (refits, segments) Jaccard on random customers with other seeds, and (segments,) when everybody is fitted again with two other seeds.
@@ -205,7 +201,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.tree_ = cluster.ward_tree(middle, weights)
         self.macro_ = cluster.macro_groups(middle, weights, macro_count(self.n_segments_))
 
-    def _assign(self, X: pd.DataFrame, rows: np.ndarray) -> None:
+    def _assign(self, X: pd.DataFrame, rows: np.ndarray, each: Each) -> None:
         """Labels and strengths of all customers; the sampled ones may be core."""
         labels, strengths = self.place_coordinates(self.matrix_)
         drawn, same = np.zeros(len(rows)), np.zeros(len(rows))
@@ -218,7 +214,30 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         if len(rows) == len(X):
             self.labels_, self.strengths_ = labels, strengths
         else:
-            self.labels_, self.strengths_ = self.place(X, self.predicted_)
+            self.labels_, self.strengths_ = self.place(X, self.predicted_, each)
+
+
+@dataclass(frozen=True)
+class Borders:
+    """What places a customer, and no customer: the space, centres in it (centres, dimensions), the segment of each centre."""
+
+    space: Space
+    centres: np.ndarray
+    segments: np.ndarray
+
+    def place(self, batch: tuple[pd.DataFrame, pd.DataFrame | None]) -> tuple[np.ndarray, np.ndarray]:
+        """Features, and predicted outcomes where known already -> segment and strength per customer."""
+        return self.place_coordinates(self.space.transform(*batch))
+
+    def place_coordinates(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same from coordinates."""
+        distances = cluster.nearest(matrix, self.centres)[1]
+        count = int(self.segments.max()) + 1
+        own = np.stack([distances[:, self.segments == segment].min(axis=1) for segment in range(count)], axis=1)
+        two = np.partition(own, min(1, count - 1), axis=1)[:, :2]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            strengths = np.nan_to_num(1 - two[:, 0] / two[:, -1])
+        return own.argmin(axis=1), np.clip(strengths, 0, 1)
 
 
 def _too_few(segmenter: Segmenter, pool: cluster.Pool) -> QualityGate:
