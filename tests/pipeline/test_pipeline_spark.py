@@ -82,6 +82,8 @@ def test_customers_are_placed_in_partitions_as_one_after_another(tmp_path):
     pd.testing.assert_frame_equal(found["spark"].predicted_, found["here"].predicted_)
     np.testing.assert_array_equal(found["spark"].labels_, found["here"].labels_)
     np.testing.assert_array_equal(found["spark"].strengths_, found["here"].strengths_)
+    with pytest.raises(EnvironmentFault, match="executors: No module named 'nowhere'"):
+        each(lambda _: __import__("nowhere"), [1])
 
 
 def test_without_java_the_fault_names_the_command(tmp_path, monkeypatch):

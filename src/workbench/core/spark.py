@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -115,11 +116,18 @@ def materialize(con: ibis.BaseBackend, table: ir.Table, name: str) -> ir.Table:
 
 
 def each(function: Callable, parts: Iterable) -> list:
-    """A function of each part, computed in a partition of its own, in order; executors need this Python environment."""
+    """A function of each part, computed in a partition of its own, in order; EnvironmentFault where executors lack a package for it."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     parts = list(parts)
-    return SparkSession.active().sparkContext.parallelize(parts, len(parts)).map(function).collect()
+    try:
+        return SparkSession.active().sparkContext.parallelize(parts, len(parts)).map(function).collect()
+    except (Py4JError, PySparkException) as fault:
+        if lacking := re.search(r"No module named '[\w.]+'", str(fault)):
+            raise _fault(f"Spark's executors: {lacking[0]}.", "install the packages of requirements.lock on them") from None
+        raise
 
 
 def _with_moments(table: ir.Table) -> ir.Table:
