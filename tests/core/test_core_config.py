@@ -61,6 +61,7 @@ def sound(home: Path, text: str = SOUND, overrides: dict | None = None) -> Confi
         ("engine:\n  threds: 2", 5, ["engine.threds", 'Did you mean "threads"?']),
         ("clustering:\n  min_segments: 10.0", 5, ["whole number", "'10.0'"]),
         ("clustering:\n  seed: 1e3", 5, ["whole number", "'1e3'"]),
+        ("clustering:\n  seed: 5000000000", 5, ["clustering.seed", "4000000000", "5000000000"]),
         ("clustering:\n  seed: true", 5, ["whole number", "'true'"]),
         ("features:\n  min_coverage: 1.5", 5, ["features.min_coverage", "less than or equal to 1", "'1.5'"]),
         ("features:\n  min_coverage: nan", 5, ["features.min_coverage", "'nan'"]),
@@ -283,7 +284,7 @@ configs = st.fixed_dictionaries(
         ),
         "names": mappings,
         "features": st.fixed_dictionaries({"prior_orders": st.floats(0, 1e300), "min_coverage": st.floats(0, 1)}),
-        "clustering": st.fixed_dictionaries({"seed": st.integers(0, 10**30), "tail_weight": st.floats(0, 2)}),
+        "clustering": st.fixed_dictionaries({"seed": st.integers(0, 4 * 10**9), "tail_weight": st.floats(0, 2)}),
     }
 )
 
