@@ -8,8 +8,6 @@ from workbench.core.rundir import processor
 
 MADE_ON = Path(__file__).parent / "tests/notebooks_made_on.txt"  # written by `make notebooks`
 EXACT = "01_ingest.ipynb"  # counts and text, which no processor computes otherwise
-
-
 TOLD = pytest.StashKey[str]()
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from workbench.clustering.lineage import match_segments
 from workbench.core import workspace
 from workbench.core.errors import ParameterError, WorkbenchError
-from workbench.core.rundir import Run, finished_run
+from workbench.core.rundir import Run, differing, finished_run
 from workbench.kpis import changes
 
 FOLDER = "comparisons"
@@ -192,5 +192,5 @@ def _notes(earlier: Run, later: Run) -> list[str]:
 
 def _other_means(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> list[str]:
     """Packages and processor that are not the same in two manifests, in words."""
-    one, two = ({**manifest["packages"], "processor": manifest.get("processor")} for manifest in (earlier, later))
-    return [f"{name} {was} there and {two[name]} here" for name, was in one.items() if was and two.get(name, was) != was]
+    one, two = (manifest["packages"] | {"processor": manifest.get("processor", "")} for manifest in (earlier, later))
+    return [f"{name} {was} there and {is_now} here" for name, was, is_now in differing(one, two) if was]

@@ -16,7 +16,7 @@ from workbench.core.config import STAGES, Config, load_config
 from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import TEMPORARY, write_text
 from workbench.core.inputs import find_files, input_hashes, read_key
-from workbench.core.rundir import Run, all_runs, check_run_id, damaged_runs, last_finished, notebook_name
+from workbench.core.rundir import Run, all_runs, check_run_id, last_finished, notebook_name
 from workbench.kernel import Say, execute, progress_lines, resume_command
 
 MIN_FREE_MB = 500
@@ -37,17 +37,19 @@ def run_pipeline(
 def list_runs() -> list[dict[str, Any]]:
     """Every run of the workspace by its name, damaged ones last: run_id, company, as_of, segments, state."""
     damaged = {"company": "", "as_of": "", "segments": None, "state": "damaged: its run.json or config.yaml cannot be read"}
+    found = all_runs(runs_folder())
     readable = [
         {
-            "run_id": run.path.name,
+            "run_id": name,
             "company": run.manifest["company"],
             "as_of": run.manifest["as_of"],
             "segments": run.metrics.get("segments"),
             "state": run.manifest["state"],
         }
-        for run in all_runs(runs_folder())
+        for name, run in found.items()
+        if run
     ]
-    return [*readable, *({"run_id": name, **damaged} for name in damaged_runs(runs_folder()))]
+    return [*readable, *({"run_id": name, **damaged} for name, run in found.items() if run is None)]
 
 
 def runs_folder() -> Path:
@@ -135,7 +137,8 @@ def _resumed(config: Config, run_id: str | None, from_stage: str | None) -> tupl
 
 
 def _newest_unfinished() -> Path:
-    begun = [r for r in all_runs(runs_folder()) if r.manifest["mode"] == "run" and r.manifest["state"] != "finished"]
+    readable = filter(None, all_runs(runs_folder()).values())
+    begun = [r for r in readable if r.manifest["mode"] == "run" and r.manifest["state"] != "finished"]
     if not begun:
         raise ParameterError("there is no unfinished run to resume.", fix="start one with `workbench run`")
     return max(begun, key=lambda r: r.manifest["created_at"]).path

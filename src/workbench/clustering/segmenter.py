@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,13 +134,13 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         """Features -> segment and strength per customer, in batches; predicted: their outcomes, where known already."""
         check_is_fitted(self, "centres_")
         X = _frame(X)
-        known = [None] * len(batches(X)) if predicted is None else batches(predicted)
-        parts = list(each(Borders(self.space_, self.centres_, self.centre_segment_).place, zip(batches(X), known, strict=True)))
+        known = itertools.repeat(None) if predicted is None else batches(predicted)
+        parts = list(each(self._borders().place, zip(batches(X), known, strict=False)))
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def place_coordinates(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates -> segment and strength per customer."""
-        return Borders(self.space_, self.centres_, self.centre_segment_).place_coordinates(matrix)
+        return self._borders().place_coordinates(matrix)
 
     def refit_agreement(self, refits: int) -> tuple[np.ndarray, np.ndarray]:
         """-> (refits, segments) Jaccard on random customers with other seeds, and (segments,) when everybody is fitted again with two other seeds.
@@ -162,6 +163,9 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def _settings(self, **other: float) -> ClusteringSettings:
         return ClusteringSettings(**{**self.get_params(), **other})
+
+    def _borders(self) -> Borders:
+        return Borders(self.space_, self.centres_, self.centre_segment_)
 
     def _check_varied(self) -> None:
         kinds = len(np.unique(np.round(self.matrix_, 9), axis=0))

@@ -73,6 +73,9 @@ def _switch(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(_whole_number)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
+Seed = Annotated[
+    int, Field(ge=0, le=4_000_000_000), BeforeValidator(_whole_number)
+]  # scikit-learn takes less than 2**32, and seeds are counted up from it
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -366,7 +369,7 @@ class ClusteringSettings(Stage):
     bootstraps: Count = Field(20, ge=2, le=200, description="refits on resampled customers for the stability certificate")
     audiences: str = Field("configs/audiences.yaml", description="audiences made by hand, counted layer by layer; empty: none")
     sample_limit: Count = Field(20_000, ge=1000, description="customers that segments are found among; all others are assigned")
-    seed: Count = Field(7, ge=0, le=4_000_000_000, description="makes the run repeatable")
+    seed: Seed = Field(7, description="makes the run repeatable")
 
     @model_validator(mode="after")
     def _band(self) -> ClusteringSettings:
@@ -405,7 +408,7 @@ class KpiSettings(Stage):
     experiment_days: Count = Field(28, ge=1, le=366, description="days after the assignment in which outcomes count")
     effect_wanted: float = Field(0.1, gt=0, description="smallest effect worth finding, as a share of the control arm's mean")
     false_discovery: float = Field(0.05, gt=0, lt=1, description="share of found effects that may be chance")
-    seed: Count = Field(7, ge=0, le=4_000_000_000, description="makes the intervals repeatable")
+    seed: Seed = Field(7, description="makes the intervals repeatable")
 
     @field_validator("arm_shares")
     @classmethod

@@ -38,6 +38,7 @@ RECORDED_PACKAGES = (
     "papermill",
     "numba",
 )
+ALWAYS_RECORDED = {"mode", "state", "company", "created_at"}
 MODELS = "models"
 HELD_BY_RUNNER = "WORKBENCH_RUN_LOCK"
 
@@ -89,20 +90,16 @@ class Run:
         """An existing run directory; raises InputError when there is none or it cannot be read."""
         try:
             run = cls(path)
+            if not set(run.manifest) >= ALWAYS_RECORDED:
+                raise ValueError
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{path}: there is no run here.", fix="list runs with `workbench runs`, or start with notebook 01"
             ) from None
-        except (ValueError, TypeError):  # no JSON, or no text
-            run = None
-        if (
-            run is None
-            or not isinstance(run.manifest, dict)
-            or not {"mode", "state", "company", "created_at"} <= set(run.manifest)
-        ):
+        except (ValueError, TypeError):  # no text, no JSON, or not a run's
             raise InputError(
                 f"{path / 'run.json'}: not readable.", "The record of the run is damaged.", f"start a new run, and remove {path}"
-            )
+            ) from None
         return run
 
     # -- state -------------------------------------------------------------------------------------------------------
@@ -180,8 +177,7 @@ class Run:
 
     def check_packages(self) -> list[str]:
         """Packages that are another version than the run's earlier stages used, in words; EnvironmentFault where one is incompatible."""
-        now, then = _packages(), self.manifest["packages"]
-        other = [(name, then[name], version) for name, version in now.items() if then.get(name, version) != version]
+        other = differing(self.manifest["packages"], _packages())
         told = [f"{name} {was} -> {version}" for name, was, version in other]
         if major := [f"{name} {was} -> {version}" for name, was, version in other if _major(was) != _major(version)]:
             raise EnvironmentFault(
@@ -225,7 +221,7 @@ class Run:
     @property
     def each(self) -> Callable[[Callable, Iterable], Iterable]:
         """`map` for batches of customers; with Spark every batch is a partition."""
-        if self.config.engine.backend == "duckdb":
+        if self.config.engine.backend == "duckdb":  # which need not be opened for it
             return map
         from workbench.core.engine import in_partitions
 
@@ -360,24 +356,21 @@ def processor() -> str:
     return f"{get_host_cpu_name()}-{zlib.crc32(get_host_cpu_features().flatten().encode()) % 2**16:04x}"
 
 
-def all_runs(folder: Path) -> list[Run]:
-    """Every run in a folder whose record can be read, by its name; links to runs are not runs of their own."""
-    return [run for run in _opened(folder).values() if run]
+def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """What both know and is not the same: name, then, now."""
+    return [(name, was, now[name]) for name, was in then.items() if now.get(name, was) != was]
 
 
-def damaged_runs(folder: Path) -> list[str]:
-    """Names of the runs in a folder whose record cannot be read."""
-    return [name for name, run in _opened(folder).items() if run is None]
+def all_runs(folder: Path) -> dict[str, Run | None]:
+    """Every run in a folder by its name, None where its record cannot be read; links to runs are not runs of their own."""
+    return {p.parent.name: _readable(p.parent) for p in sorted(folder.glob("*/run.json")) if not p.parent.is_symlink()}
 
 
-def _opened(folder: Path) -> dict[str, Run | None]:
-    found: dict[str, Run | None] = {}
-    for path in sorted(p.parent for p in folder.glob("*/run.json") if not p.parent.is_symlink()):
-        try:
-            found[path.name] = Run.open(path)
-        except WorkbenchError:
-            found[path.name] = None
-    return found
+def _readable(path: Path) -> Run | None:
+    try:
+        return Run.open(path)
+    except WorkbenchError:
+        return None
 
 
 def last_finished(folder: Path, company: str, before: Run | None = None) -> Run | None:
@@ -394,8 +387,10 @@ def last_finished(folder: Path, company: str, before: Run | None = None) -> Run 
 
 
 def _newest_first(folder: Path) -> Iterator[Run]:
-    latest = (folder / "latest").resolve()
-    yield from sorted(all_runs(folder), key=lambda run: (run.path.resolve() == latest, run.manifest["created_at"]), reverse=True)
+    latest = _readable((folder / "latest").resolve())
+    if latest:
+        yield latest
+    yield from sorted(filter(None, all_runs(folder).values()), key=lambda run: run.manifest["created_at"], reverse=True)
 
 
 def finished_run(name: str) -> Run:
