@@ -46,7 +46,7 @@ lab: $(STAMP) $(DEMO)  ## open the notebooks in JupyterLab
 
 notebooks: $(STAMP) $(DEMO)  ## run the committed notebooks again and store their outputs
 	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --KernelManager.transport_encryption=required notebooks/0*.ipynb
-	$(BIN)/python -c "from workbench.core.rundir import processor; print(processor())" > tests/notebooks_made_on.txt
+	$(BIN)/python -c "from workbench.core.processor import processor; print(processor())" > tests/notebooks_made_on.txt
 
 benchmark: $(STAMP) $(DEMO) $(ORDERS)  ## print every figure that the README quotes
 	$(BIN)/python benchmarks/figures.py

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.core.rundir import processor
+from workbench.core.processor import processor
 
 MADE_ON = Path(__file__).parent / "tests/notebooks_made_on.txt"  # written by `make notebooks`
 EXACT = "01_ingest.ipynb"  # counts and text, which no processor computes otherwise

@@ -11,7 +11,6 @@ import re
 import resource
 import sys
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from workbench.core.config import SETTINGS, STAGES, Config, Stage, load_config, 
 from workbench.core.contracts import CONTRACTS, PRIVATE, check_expression, check_frame
 from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import atomic_write, sha256, sweep, write_text
+from workbench.core.processor import processor
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCHEMA_VERSION = 1
@@ -344,16 +344,6 @@ def use_one_thread() -> None:
 
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for libraries that are loaded later
     threadpool_limits(1)  # for those that are loaded already
-
-
-def processor() -> str:
-    """This machine's processor as compilers know it: its name and a mark of what it can do, such as znver3-5d1f.
-
-    Another one adds numbers in another order; UMAP draws other borders then, as it does with another seed.
-    """
-    from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
-
-    return f"{get_host_cpu_name()}-{zlib.crc32(get_host_cpu_features().flatten().encode()) % 2**16:04x}"
 
 
 def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str, str]]:

@@ -1,0 +1,42 @@
+"""The same instructions on every processor of the kind, so that the same data give the same figures everywhere.
+
+NumPy, OpenBLAS and Numba choose wider instructions where a processor has them. Wider ones add in another order, the last digits differ,
+and UMAP draws other borders from them, as it does with another seed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+
+COMMON = "x86-64-v3"  # what processors of Intel (since 2013) and AMD (since 2017) share, by the name in the x86-64 psABI
+NEEDED = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"}
+LIMITS = {
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NUMBA_CPU_NAME": COMMON,
+    "NUMBA_CPU_FEATURES": "",
+}
+
+
+def use_common_instructions() -> None:
+    """Keep libraries that are loaded later, and processes started later, to what x86-64 processors share; what is set already stays.
+
+    Does nothing where the processor lacks them, or where NumPy is loaded already: import `workbench` first.
+    """
+    from llvmlite.binding import get_host_cpu_features
+
+    if "numpy" in sys.modules or not all(get_host_cpu_features().get(feature) for feature in NEEDED):
+        return
+    for name, value in LIMITS.items():
+        os.environ.setdefault(name, value)
+
+
+def processor() -> str:
+    """What this process computes with: "x86-64-v3", or the processor's own name and a mark of what it can do, such as znver3-5d1f."""
+    from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
+
+    if all(os.environ.get(name) == value for name, value in LIMITS.items()):
+        return COMMON
+    return f"{get_host_cpu_name()}-{zlib.crc32(get_host_cpu_features().flatten().encode()) % 2**16:04x}"
