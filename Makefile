@@ -50,6 +50,7 @@ notebooks: $(STAMP) $(DEMO)  ## run the committed notebooks again and store thei
 
 benchmark: $(STAMP) $(DEMO) $(ORDERS)  ## print every figure that the README quotes
 	$(BIN)/python benchmarks/figures.py
+	$(BIN)/python benchmarks/seeds.py
 	$(BIN)/python benchmarks/identity.py
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/features.py

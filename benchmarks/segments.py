@@ -16,6 +16,8 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 
+from workbench.core.rundir import use_one_thread
+
 FEATURES, OUTCOMES, GROUPS, DIMENSIONS = 40, 8, 20, 6
 FITTED, AGREED, TRANSFORMED, REFITS = 250_000, 100_000, 20_000, 20
 
@@ -128,6 +130,7 @@ def measured(task, customers: int) -> dict:
 
 
 def _measure(task, customers: int) -> dict:
+    use_one_thread()  # as stages do
     warnings.filterwarnings("ignore", message="n_jobs value")
     started = time.perf_counter()
     found = task(customers)

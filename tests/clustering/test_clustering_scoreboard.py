@@ -15,7 +15,7 @@ from workbench.clustering import assign, baselines, scoreboard
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import CONTRACTS, check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
-from workbench.views.clustering import say_scoreboard
+from workbench.views.clustering import say_scoreboard, say_tried
 
 SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.07)
 
@@ -244,3 +244,21 @@ def test_intervals_of_adjusted_r2_cover_the_populations():
         drawn = adjusted_r2_resampled(y[:, None], labels, generator.poisson(1.0, (200, 500)).astype(float))
         held += abs(adjusted_r2(y, labels) - truth) < 1.96 * drawn.std(ddof=1)
     assert 180 <= held <= 198
+
+
+def test_what_other_numbers_would_have_told_is_measured_as_on_the_board():
+    company, found, outcomes, board = scored()
+    ceiling = ceiling_of(company, found, outcomes)
+    tried = scoreboard.score_tried(found, outcomes, ceiling)
+    ours = board.set_index(["method", "outcome"]).r2_adjusted[scoreboard.OURS, scoreboard.MEAN]
+    assert tried.r2_adjusted[tried.chosen].tolist() == [pytest.approx(ours)]
+    assert list(tried.n_segments) == [len(np.unique(labels)) for labels in found.tried()] == list(found.counts_.n_repaired)
+    other = found.tried()[-1]
+    judged = [o for o in outcomes if np.isfinite(ceiling[o])]
+    assert tried.r2_adjusted.iloc[-1] == pytest.approx(np.mean([by_least_squares(outcomes[o], other) for o in judged]))
+    told = say_tried(tried)
+    for row in (tried.r2_adjusted.idxmin(), tried.r2_adjusted.idxmax()):
+        assert f"({tried.n_segments[row]}" in told
+        assert f"{tried.r2_adjusted[row]:.1%}" in told
+    assert "cannot be known yet" in say_tried(scoreboard.score_tried(found, None, {}))
+    assert "No other number" in say_tried(tried[tried.chosen])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
+from types import ModuleType
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -19,10 +21,7 @@ def embed(
     Rows must come sorted by customer: their order changes the coordinates. Rows that repeat are embedded once. Under three
     different rows there is nothing to spread out: everybody lands at the origin.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import tells of Tensorflow and of widgets that nobody needs here
-        import umap
-
+    umap = _umap()
     rows, back = np.unique(np.round(matrix, 9), axis=0, return_inverse=True)
     if len(rows) == len(matrix):
         rows, back = matrix, np.arange(len(matrix))
@@ -40,3 +39,13 @@ def embed(
             init="pca" if n_components <= min(rows.shape) else "random", random_state=seed, n_jobs=1, **known,
         )  # fmt: skip
         return reducer.fit_transform(rows)[back].astype(float)
+
+
+@functools.cache
+def _umap() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its import tells of Tensorflow and of widgets that nobody needs here
+        import umap
+    for slow in (umap.umap_.smooth_knn_dist, umap.umap_.compute_membership_strengths):
+        slow.enable_caching()  # most of what is compiled; kept for later processes
+    return umap

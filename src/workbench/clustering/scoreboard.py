@@ -165,7 +165,7 @@ def score_methods(
     """
     if outcomes is None:
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    judged = [o for o in outcomes if np.isfinite(ceiling.get(o, np.nan))] or list(outcomes)
+    judged = _judged(outcomes, ceiling)
     drawn = outcomes.index[draw_rows(len(outcomes), settings.sample_limit, settings.seed + 2)]
     parts = {name: part.of(drawn) for name, part in slices.items()}
     happened = outcomes.loc[parts["full"].today.index]
@@ -197,6 +197,25 @@ def score_methods(
         ceiling=board.outcome.map({**ceiling, MEAN: mean_ceiling}),
     )  # fmt: skip
     return board[list(COLUMNS)].astype(COLUMNS)
+
+
+def score_tried(segmenter: Segmenter, outcomes: pd.DataFrame | None, ceiling: Mapping[str, float]) -> pd.DataFrame:
+    """-> n_segments, r2_adjusted (mean as on the scoreboard), chosen; a row per number that was tried, none without outcomes.
+
+    What another number of segments would have known of what then happened, over the customers that segments were found among. Nothing
+    is chosen by it.
+    """
+    table = segmenter.counts_[["n_repaired", "chosen"]].rename(columns={"n_repaired": "n_segments"})
+    if outcomes is None:
+        return table[:0].assign(r2_adjusted=0.0)
+    happened = outcomes[_judged(outcomes, ceiling)].iloc[segmenter.rows_].to_numpy()
+    known = [pd.Series([adjusted_r2(y, labels) for y in happened.T]).mean() for labels in segmenter.tried()]
+    return table.assign(r2_adjusted=known)
+
+
+def _judged(outcomes: pd.DataFrame, ceiling: Mapping[str, float]) -> list[str]:
+    """The outcomes that a mean is of: those that can be predicted at all, else all."""
+    return [o for o in outcomes if np.isfinite(ceiling.get(o, np.nan))] or list(outcomes)
 
 
 def prediction_ceiling(predicted: pd.DataFrame | None, outcomes: pd.DataFrame | None) -> dict[str, float]:

@@ -116,6 +116,11 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         tried = [cut.belongs[self._knower.place(cut.centres)] for cut in self._cuts.values()]
         return self._knower.beyond_chance(tried[list(self._cuts).index(self.base_count_)], tried, self.seed)
 
+    def tried(self) -> list[np.ndarray]:
+        """-> per row of `counts_` the segment that it gives each customer of `rows_`."""
+        check_is_fitted(self, "centres_")
+        return [cut.belongs[cluster.nearest(self.matrix_, cut.centres)[0]] for cut in self._cuts.values()]
+
     def predict(self, X: Any) -> np.ndarray:
         """Features -> segment per customer."""
         return self.place(X)[0]

@@ -114,6 +114,22 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     )
 
 
+def say_tried(tried: pd.DataFrame) -> str:
+    """How much hangs on the number of segments, which the intervals of the scoreboard do not hold."""
+    known = tried[tried.r2_adjusted.notna()].sort_values("r2_adjusted")
+    if known.empty:
+        return "Whether another number of segments would have told more of what came cannot be known yet."
+    if len(known) == 1:
+        return "No other number of segments was tried."
+    low, high, chosen = known.iloc[0], known.iloc[-1], known[known.chosen].iloc[0]
+    return (
+        f"**What hangs on the number of segments:** it was chosen without a look at what then happened. Of {len(known)} cuts that were tried the "
+        f"chosen one, into {chosen.n_segments}, explains {chosen.r2_adjusted:.1%} of it, the least telling ({low.n_segments} segments) "
+        f"{low.r2_adjusted:.1%}, the most telling ({high.n_segments}) {high.r2_adjusted:.1%}. Another seed may choose another one: the "
+        "intervals above are those of other customers alone."
+    )
+
+
 def _counted(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     """How many outcomes the mean is of, and which are not in it."""
     single = board[board.outcome != MEAN].drop_duplicates("outcome")
