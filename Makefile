@@ -35,8 +35,7 @@ run: $(STAMP) $(DEMO)  ## run the default configuration end to end and write the
 test: $(STAMP) $(DEMO)  ## lint, tests, and the notebooks against their stored outputs (under 10 minutes)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-	$(BIN)/python -m pytest --nbval -p no:cacheprovider -W "ignore" notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval notebooks tests
 
 check: $(STAMP) $(DEMO) $(ORDERS)  ## the slow tests: the default run's bars, a wheel in an empty environment, the second company
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
