@@ -146,14 +146,21 @@ def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_j
     repairs = pd.DataFrame({"why": [choice.UNSTEADY, choice.UNSTEADY, choice.SMALL]})
     told = views.say_counts(choice.choose(cuts), repairs, True)
     assert told.startswith(
-        "**10 segments** know 28.0% of the earlier horizon's outcomes, and 75% of a customer's segment comes back in refits."
+        "**10 segments** know 28.0% of the earlier horizon's outcomes, and a customer's segment comes back in refits at a mean Jaccard index of 0.75 "
     )
-    assert "16 would know 29.0%, but only 50% of a customer's segment would come back." in told
+    assert "16 would know 29.0%, but come back at 0.50 only." in told
     assert (
         "Of 13 dense groups, joined with the nearest sibling: 2 because they do not come back and 1 as too small to act on."
         in told
     )
+    assert "standard error" not in told
     assert "Nothing shows" in views.say_counts(choice.choose(cuts), repairs, False)
+
+
+def test_numbers_that_chance_may_put_before_the_chosen_one_are_named():
+    cuts = {10: cut(10, 0.28, [0.75, 0.74, 0.76]), 12: cut(12, 0.28, [0.76, 0.73, 0.755]), 16: cut(16, 0.29, [0.5, 0.51, 0.49])}
+    told = views.say_counts(choice.choose(cuts), pd.DataFrame({"why": []}), True)
+    assert "By the product of both 12 lies within a standard error of it." in told
 
 
 def test_a_cut_that_keeps_a_segment_too_small_to_act_on_is_second_choice():

@@ -13,6 +13,7 @@ from workbench.clustering import audiences, rules, scoreboard
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
 from workbench.core.errors import InputError, ParameterError
+from workbench.views import clustering as views
 
 
 @functools.cache
@@ -65,6 +66,19 @@ def test_conditions_as_json_say_the_same():
         assert picked.sum() == row.customers
 
 
+@pytest.mark.parametrize("odd", [np.inf, -np.inf])
+def test_infinite_values_are_told_in_sql_as_in_pandas(odd):
+    generator = np.random.default_rng(2)
+    features = pd.DataFrame({"spend": generator.normal(size=400), "visits": generator.normal(size=400)})
+    labels = (features.spend > 0.5).astype(int).to_numpy()
+    features.loc[::40, "spend"] = odd
+    catalog = pd.DataFrame({"feature": list(features), "noun": "", "unit": "money", "definition": list(features)})
+    found = rules.build_rules(features, labels, catalog, 7)
+    for row in found.itertuples():
+        assert duckdb.sql(f"SELECT count(*) FROM features WHERE {row.sql}").fetchone() == (row.customers,)
+        assert row.precision > 0.9
+
+
 def test_odd_names_of_features_are_quoted():
     condition = rules.Condition('a"; DROP TABLE t; --', True, 1.5, True)
     con = duckdb.connect()
@@ -110,11 +124,20 @@ def test_paths_that_differ_in_one_side_only_are_one():
         rules.Condition("items", True, 9.0, True),
         rules.Condition("items", False, 9.0, False),
     )
-    assert rules._without_cancelled([[first, low], [first, high]]) == [[first]]
+    assert rules._without_cancelled([[first, low], [first, high]], set()) == [[first]]
     other = rules.Condition("wine", True, 1.0, False)
-    assert rules._without_cancelled([[first, low], [other, high]]) == [[first, low], [other, high]]
+    assert rules._without_cancelled([[first, low], [other, high]], set()) == [[first, low], [other, high]]
     unknown_to_both = rules.Condition("items", True, 9.0, False)
-    assert len(rules._without_cancelled([[first, unknown_to_both], [first, high]])) == 2
+    either = [[first, unknown_to_both], [first, high]]
+    assert len(rules._without_cancelled(either, set())) == 2
+    assert rules._without_cancelled(either, {"items"}) == [[first]]  # nobody's is unknown
+
+
+def test_unknown_values_are_told_of_where_there_are_any():
+    features, _, table = ruled()
+    conditions = [c for row in table.conditions for path in json.loads(row) for c in path]
+    with_gap = features.columns[features.isna().any()]
+    assert not [c for c in conditions if c.get("or_unknown") and c["feature"] not in with_gap]
 
 
 def test_noise_is_described_by_rules_that_do_not_hold():
@@ -194,7 +217,16 @@ def test_the_audiences_that_come_with_the_project(tmp_path):
     last = funnels.groupby("audience").customers.last()
     assert last.to_dict() == {"growing_software_houses": 1, "wide_committees": 1, "idle_seats": 1}
     assert audiences.left_out(ours, accounts) == ["weekend_savers", "quiet_big_spenders"]
-    assert audiences.build_funnels(ours, accounts).empty
+    nothing = audiences.build_funnels(ours, accounts)
+    assert nothing.empty
+    catalog = pd.DataFrame(
+        {"feature": ["headcount_growth", "net_revenue"], "noun": ["growth of staff", ""], "unit": ["share", "money"]}
+    )
+    told = views.funnels_in_words(funnels, catalog).groupby("audience").condition.agg(list)
+    assert told["growing software houses"][0] == "all customers"
+    assert {"industry is software", "growth of staff at least 10 %"} <= set(told["growing software houses"])
+    assert "net revenue among the highest 50 %" in told["idle seats"]
+    assert views.funnels_in_words(nothing, catalog).empty
     broken = tmp_path / "broken.yaml"
     broken.write_text("audiences:\n  a: {description: one two, layers: [{column: x, test: at_least, value: many}]}\n")
     with pytest.raises(ParameterError, match="needs a number"):

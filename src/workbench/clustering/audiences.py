@@ -27,6 +27,8 @@ TESTS = {
     "at_most": lambda column, value: pd.to_numeric(column, errors="coerce") <= float(value),
 }
 
+FUNNEL = ["audience", "layer", "column", "test", "value", "customers", "share"]  # layer 0: everybody, by no test
+
 
 class Layer(Strict):
     """One condition on a feature or an attribute of customers; a missing value never fulfils it."""
@@ -80,12 +82,12 @@ def read_audiences(path: str) -> Audiences:
 
 
 def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
-    """Customers with features and attributes, indexed by customer_id -> funnel (layer, condition, customers, share) and who is left.
+    """Customers with features and attributes, indexed by customer_id -> funnel (see `FUNNEL`, without the audience) and who is left.
 
     The first row is everybody. Raises InputError for a column that is not there.
     """
     inside = pd.Series(True, customers.index)
-    rows = [(0, "all customers", len(customers), 1.0)]
+    rows = [(0, "", "", "", len(customers), 1.0)]
     for number, layer in enumerate(audience.layers, 1):
         if layer.column not in customers:
             raise InputError(
@@ -100,9 +102,9 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
                 "name a feature in days, such as recency_days",
             )
         inside &= layer.holds(customers[layer.column])
-        told = f"{layer.column} {layer.test.replace('_', ' ')} {layer.value}"
-        rows.append((number, told, int(inside.sum()), float(inside.mean()) if len(customers) else 0.0))
-    return pd.DataFrame(rows, columns=["layer", "condition", "customers", "share"]), customers.index[inside]
+        share = float(inside.mean()) if len(customers) else 0.0
+        rows.append((number, layer.column, layer.test, layer.value, int(inside.sum()), share))
+    return pd.DataFrame(rows, columns=FUNNEL[1:]), customers.index[inside]
 
 
 def known_of(features: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
@@ -111,14 +113,13 @@ def known_of(features: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
 
 
 def build_funnels(path: str, customers: pd.DataFrame) -> pd.DataFrame:
-    """Every audience of a file whose columns the customers have -> audience, layer, condition, customers, share.
+    """Every audience of a file whose columns the customers have -> funnels (see `FUNNEL`).
 
     Audiences that ask for what these sources do not carry are left out: see `left_out`.
     """
     usable = {n: a for n, a in read_audiences(path).audiences.items() if _carried(a, customers)}
     funnels = [build_funnel(audience, customers)[0].assign(audience=name) for name, audience in usable.items()]
-    columns = ["audience", "layer", "condition", "customers", "share"]
-    return pd.concat(funnels)[columns].reset_index(drop=True) if funnels else pd.DataFrame(columns=columns)
+    return pd.concat(funnels)[FUNNEL].reset_index(drop=True) if funnels else pd.DataFrame(columns=FUNNEL)
 
 
 def left_out(path: str, customers: pd.DataFrame) -> list[str]:

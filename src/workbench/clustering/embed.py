@@ -1,4 +1,4 @@
-"""UMAP, seeded and single-threaded: the same rows give the same coordinates on one machine."""
+"""UMAP, seeded and single-threaded: the same rows give the same coordinates on processors of one kind (core/processor.py)."""
 
 from __future__ import annotations
 

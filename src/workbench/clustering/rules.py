@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
+from workbench.clustering.representation import finite
+
 DEPTH = 4
 MOST_PATHS = 3
 FOLDS = 5
@@ -107,10 +109,11 @@ def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[C
         return []
     leaf = max(2, round(MIN_LEAF * len(features)))
     tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, class_weight="balanced", random_state=seed)
-    tree.fit(features.to_numpy(float), member)
+    known = finite(features)
+    tree.fit(known.to_numpy(), member)
     if tree.get_n_leaves() == 1:  # nothing tells members from others
         return []
-    leaves = sorted(_leaves(tree.tree_, 0, [], features), key=lambda leaf: -leaf[0])
+    leaves = sorted(_leaves(tree.tree_, 0, [], known), key=lambda leaf: -leaf[0])
     best, best_f1, chosen = [], 0.0, []
     for _, path in leaves[:MOST_PATHS]:
         chosen = [*chosen, _merged(path)]
@@ -118,23 +121,24 @@ def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[C
         f1 = 2 * quality["precision"] * quality["recall"] / max(quality["precision"] + quality["recall"], 1e-12)
         if f1 > best_f1:
             best, best_f1 = chosen, f1
-    return _without_cancelled(best)
+    return _without_cancelled(best, set(known.columns[known.notna().all()]))
 
 
-def _without_cancelled(paths: list[list[Condition]]) -> list[list[Condition]]:
-    """Two paths that differ only in the side of one bound are one path without it."""
+def _without_cancelled(paths: list[list[Condition]], complete: set[str]) -> list[list[Condition]]:
+    """Two paths that differ only in the side of one bound are one path without it; complete: features without a missing value."""
     for i, one in enumerate(paths):
         for j, other in enumerate(paths[i + 1 :], i + 1):
             mine, theirs = set(one) - set(other), set(other) - set(one)
-            if len(mine) == len(theirs) == 1 and _cancel(*mine, *theirs):
+            if len(mine) == len(theirs) == 1 and _cancel(*mine, *theirs, complete):
                 joined = [c for c in one if c not in mine]
-                return _without_cancelled([*paths[:i], joined, *paths[i + 1 : j], *paths[j + 1 :]]) if joined else paths
+                return _without_cancelled([*paths[:i], joined, *paths[i + 1 : j], *paths[j + 1 :]], complete) if joined else paths
     return paths
 
 
-def _cancel(a: Condition, b: Condition) -> bool:
+def _cancel(a: Condition, b: Condition, complete: set[str]) -> bool:
     """Whether every customer fulfils one of two conditions."""
-    return a.feature == b.feature and a.bound == b.bound and a.below != b.below and (a.missing or b.missing)
+    everybody = a.missing or b.missing or a.feature in complete
+    return a.feature == b.feature and a.bound == b.bound and a.below != b.below and everybody
 
 
 def _leaves(tree: object, node: int, path: list[Condition], features: pd.DataFrame) -> list[tuple[float, list[Condition]]]:
@@ -144,9 +148,9 @@ def _leaves(tree: object, node: int, path: list[Condition], features: pd.DataFra
         return [(float(share[-1] / share.sum()) * float(share[-1] * tree.weighted_n_node_samples[node]), path)]
     feature = features.columns[tree.feature[node]]
     bound = readable(tree.threshold[node], features[feature].std())
-    missing_left = bool(tree.missing_go_to_left[node])
-    left = Condition(feature, True, bound, missing_left)
-    right = Condition(feature, False, bound, not missing_left)
+    missing_left, some = bool(tree.missing_go_to_left[node]), bool(features[feature].isna().any())
+    left = Condition(feature, True, bound, some and missing_left)
+    right = Condition(feature, False, bound, some and not missing_left)
     return [
         *_leaves(tree, tree.children_left[node], [*path, left], features),
         *_leaves(tree, tree.children_right[node], [*path, right], features),

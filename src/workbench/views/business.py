@@ -58,7 +58,7 @@ def say_waiting(case: pd.DataFrame, currency: str) -> str:
     chosen = case[case.chosen]
     lapsing = case.lapsing.sum(min_count=1)
     told = (
-        f"Of the spend expected in the next horizon, {_money(lapsing, currency, '{:,.0f}')} is spend of customers predicted to order nothing (each customer's chance times expected spend); acting would save some of it at most."
+        f"Of the spend expected in the next horizon, {_money(lapsing, currency, '{:,.0f}')} is at risk (each customer's chance of ordering nothing times the expected spend, over the cells with an action); acting would save some of it at most."
         if pd.notna(lapsing)
         else "No chance of lapsing is predicted, so what leaves by itself is not known."
     )
@@ -81,7 +81,7 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     )
     even = "Even together they would hardly show it" if first.power < ENOUGH else "Together they would show it"
     return (
-        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it reaches "
+        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it (those that did not pass take part, as nothing is claimed of them alone) reaches "
         f"{first.addressed:,.0f} customers in one pilot, and an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
     )
 
@@ -92,7 +92,7 @@ def say_workload(work: pd.DataFrame) -> str:
     fits = "fits" if total.hours_chosen <= total.capacity else "does not fit"
     everything = "fits as well" if total.hours <= total.capacity else "does not: automate what is routine, or join segments"
     over = f"{int(total.over_cap):,} customers would be contacted too often, what runs already included." if total.over_cap else "Nobody would be contacted more often than the cap allows, what runs already included."  # fmt: skip
-    return f"**Work:** the chosen actions need {total.hours_chosen:,.0f} of {total.capacity:,.0f} hours, which {fits}; acting on every cell needs {total.hours:,.0f}, which {everything}. **Contacts:** {over}"  # fmt: skip
+    return f"**Work:** the chosen actions need {total.hours_chosen:,.0f} of {total.capacity:,.0f} hours, which {fits}; all possible actions need {total.hours:,.0f}, which {everything}. **Contacts:** {over}"  # fmt: skip
 
 
 def assumptions_table(assumptions: pd.DataFrame) -> theme.Shown:

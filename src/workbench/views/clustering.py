@@ -29,6 +29,7 @@ OURS, MACRO, RFM, RFM_EQUAL, PLAIN, PLAIN_CHOSEN, AWARE = (
     "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "plain UMAP + HDBSCAN",
     "UMAP + HDBSCAN on features in use", "k-means on the same representation",
 )  # fmt: skip
+OVERLAP = 2  # own spreads between two centres; customers near the border could then belong to either
 BESIDES_BUYING = ("future_engaged_days", "future_tickets", "future_score")
 BOARD_HEADS = {
     "method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "interval": "95% interval",
@@ -80,10 +81,16 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
         ]
     )
     better = "more than" if mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL] else "no more than"
+    parted = (
+        ": the two do not agree on which is found again better"
+        if (mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL])
+        != (mean.replication_ari[OURS] > mean.replication_ari[RFM_EQUAL])
+        else ""
+    )
     again = (
         f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, {better} the RFM grid of equal "
-        f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by the share "
-        f"of pairs that stay together (ARI) it is {mean.replication_ari[OURS]:.2f} against {mean.replication_ari[RFM_EQUAL]:.2f}."
+        f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; adjusted mutual information: 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by pairs "
+        f"of customers (ARI, adjusted Rand index) it is {mean.replication_ari[OURS]:.2f} against {mean.replication_ari[RFM_EQUAL]:.2f}{parted}."
     )
     steady = mean.replication_ami.drop(MACRO)
     if steady.max() > steady[OURS] + 0.005:
@@ -273,11 +280,16 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
         first = "**Nothing shows that any number of segments knows the future better than chance does;** none can pass."
     else:
         first = (
-            f"**{chosen.n_repaired:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and {chosen.survives:.0%} of a customer's segment "
-            "comes back in refits."
+            f"**{chosen.n_repaired:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and a customer's segment comes back in refits "
+            f"at a mean Jaccard index of {chosen.survives:.2f} (shared customers among those of either)."
         )
         if finest.n_repaired > chosen.n_repaired:
-            first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but only {finest.survives:.0%} of a customer's segment would come back."
+            first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but come back at {finest.survives:.2f} only."
+        lag = (chosen.surviving - counts.surviving).abs()
+        near = counts[(lag <= counts.surviving_error) & (counts.n_repaired != chosen.n_repaired)].n_repaired
+        if len(near):
+            told = _listed([f"{n:.0f}" for n in sorted(set(near))])
+            first += f" By the product of both {told} {'lies' if near.nunique() == 1 else 'lie'} within a standard error of it."
     if counts.surviving.max() > chosen.surviving:
         first += " Numbers of which more would survive leave a segment that is too small to act on."
     causes = repairs.why.value_counts()
@@ -299,15 +311,15 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
     _, axes = plt.subplots(figsize=(8, 3.6))
     best = counts.surviving.max()
     for column, scale, label, style in (
-        ("knowledge", counts.knowledge.max(), "knowledge, of the most known", "s"), ("survives", 1.0, "share of a customer's segment that comes back", "o"),
-        ("surviving", best, "product, of the best", "D"),
+        ("knowledge", counts.knowledge.max(), "knowledge (1 = the most known)", "s"), ("survives", 1.0, "how much comes back (mean Jaccard index)", "o"),
+        ("surviving", best, "product (1 = the highest)", "D"),
     ):  # fmt: skip
         strong = column == "surviving"
         axes.plot(counts.n_segments, counts[column] / max(scale, 1e-12), marker=style, markersize=5 if strong else 4, linewidth=2 if strong else 1, label=label, color=ACCENT if strong else None, alpha=1 if strong else 0.7)  # fmt: skip
     chosen = counts[counts.chosen].iloc[0]
     axes.axvline(chosen.n_segments, color=INK, linestyle=":", linewidth=1)
     axes.set(
-        xlabel="number of dense groups, before the repair",
+        xlabel="number of dense groups, before joining",
         ylabel="",
         ylim=(0, 1.08),
         title=f"{chosen.n_repaired:.0f} segments: the most surviving knowledge"
@@ -323,7 +335,8 @@ def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -
     import matplotlib.pyplot as plt
     from scipy.cluster.hierarchy import dendrogram
 
-    labels = [f"{r.segment_id} · {r.size:,} customers · {r.verdict}" for r in certificate.itertuples(index=False)]
+    rows = zip(certificate.segment_id, certificate["size"], certificate.verdict, macro, strict=True)
+    labels = [f"{i} · {size:,} customers · {verdict} · macro-segment {m}" for i, size, verdict, m in rows]
     _, axes = plt.subplots(figsize=(8, 0.27 * len(labels) + 1.2))
     colours = segment_colours(list(range(macro.max() + 1)))
     members = {i: {int(m)} for i, m in enumerate(macro)}
@@ -335,7 +348,10 @@ def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -
     )  # fmt: skip
     for text, leaf in zip(axes.get_yticklabels(), drawn["leaves"], strict=True):
         text.set_color(VERDICT_COLOURS[certificate.verdict.iloc[leaf]])
-    axes.set(xlabel="how far apart in the space (Ward)", title=f"{len(labels)} segments in {macro.max() + 1} macro-segments")
+    axes.set(
+        xlabel="how much joining them would lose (Ward: distance, weighted by size)",
+        title=f"{len(labels)} segments in {macro.max() + 1} macro-segments",
+    )
     axes.spines["left"].set_visible(False)
     return axes
 
@@ -347,8 +363,8 @@ def say_stability(certificate: pd.DataFrame) -> str:
     return (
         f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** (when a fifth of the customers is left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
         f"twenty refits; a mean under 0.5 fails); the weakest reaches {weakest.stability:.2f}. "
-        f"On average {np.average(certificate.stability, weights=certificate['size']):.2f} of a segment comes back, "
-        f"{np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change.{safer}"
+        f"Averaged over customers it is {np.average(certificate.stability, weights=certificate['size']):.2f}, "
+        f"and {np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change.{safer}"
     )
 
 
@@ -388,12 +404,13 @@ def _listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def say_rules(rules: pd.DataFrame) -> str:
-    """How well short rules stand in for segments, weakest first."""
+def say_rules(rules: pd.DataFrame, customers: int) -> str:
+    """How well short rules stand in for segments of so many customers, weakest first."""
     worst = rules.sort_values("unseen_precision").iloc[0]
     return (
-        f"**The weakest rule is right for {worst.unseen_precision:.0%}** of the unseen customers that it picks (segment {worst.segment_id}). On average "
-        f"{rules.unseen_precision.mean():.0%} of those picked are of the segment, and {rules.unseen_recall.mean():.0%} of a segment are picked. "
+        f"**The weakest rule is right for {worst.unseen_precision:.0%}** of the unseen customers that it picks (segment {worst.segment_id}). On average over "
+        f"rules {rules.unseen_precision.mean():.0%} of the unseen customers picked are of the segment, and {rules.unseen_recall.mean():.0%} of a segment are picked. "
+        f"Rules overlap: together they pick {rules.customers.sum():,} times among {customers:,} customers, so give them an order. "
         "A rule is for systems that cannot be given a list; where they can, give them the list."
     )
 
@@ -409,18 +426,18 @@ def say_lineage(lineage: pd.DataFrame, earlier: str | None) -> str:
     return f"Since run {plain(earlier)}: {told}.{share}"
 
 
-def say_movement(net: tuple[float, float, float] | None, observed: float) -> str:
-    """How many customers changed segments beyond chance."""
+def say_movement(net: tuple[float, float, float] | None, observed: float, customers: int) -> str:
+    """How many of so many customers changed segments beyond chance."""
     if net is None:
         return "**Movement cannot be told from chance:** half of the weeks gives no segments here."
     if net[1] <= 0:
         return (
-            f"**No movement beyond chance:** {observed:.0%} of the customers stand in another segment than one horizon ago, but so many would with nothing "
+            f"**No movement beyond chance:** {observed:.1%} of {customers:,} customers stand in another segment than one horizon ago, but so many would with nothing "
             f"changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%})."
         )
     return (
-        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}); {observed:.0%} stand in another segment than "
-        "one horizon ago, most of them because behaviour wobbles."
+        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}): of {customers:,} known at both times "
+        f"{observed:.1%} stand in another segment than one horizon ago, and {observed - net[0]:.1%} would with nothing changed (the placebo)."
     )
 
 
@@ -435,12 +452,22 @@ def say_backtest(tested: Backtest | None) -> str:
         )
     figures = (
         f"its sizes were wrong for {tested.forecast:.1%} of {tested.customers:,} customers, today's sizes for {tested.no_change:.1%} "
-        f"({100 * tested.difference:+.1f} points, 95% interval {100 * tested.low:+.1f} to {100 * tested.high:+.1f})."
+        f"({100 * tested.difference:+.2f} points, 95% interval {100 * tested.low:+.2f} to {100 * tested.high:+.2f})."
     )
     if tested.high < 0:
         return f"**The forecast was better than to expect no change:** one horizon after the as-of day, {figures}"
     worse = "worse" if tested.low > 0 else "no better"
     return f"**The forecast was {worse} than to expect no change; do not plan by it:** one horizon after the as-of day, {figures}"
+
+
+def say_neighbours(nearest: pd.DataFrame, strengths: np.ndarray) -> str:
+    """Which segments overlap, and how surely a customer belongs."""
+    distance = nearest.distance
+    return (
+        f"{(distance < OVERLAP).sum()} of {len(nearest)} segments overlap their nearest one (distances {distance.min():.2f} to {distance.max():.2f} of the own "
+        f"spread; under about {OVERLAP} they do). How surely a customer belongs is the column `strength` of the segmentation: 0 on the border, 1 at "
+        f"the centre; half of the customers are under {np.median(strengths):.2f}. A look-alike lies as near as nine in ten of the segment's own."
+    )
 
 
 def say_candidates(candidates: pd.DataFrame) -> str:
@@ -455,10 +482,28 @@ def say_candidates(candidates: pd.DataFrame) -> str:
     )
 
 
+TESTS = {"is": "is", "is_not": "is not", "at_least": "at least", "at_most": "at most", "top_share": "among the highest"}
+
+
+def funnels_in_words(funnels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """Audiences layer by layer -> audience, condition, customers, share, features called by their nouns."""
+    known = catalog.set_index("feature")
+
+    def told(column: str, test: str, value: str) -> str:
+        if not column:
+            return "all customers"
+        noun = known.noun.get(column) or column.replace("_", " ")
+        is_share = test == "top_share" or known.unit.get(column) == "share" and test in ("at_least", "at_most")
+        return f"{noun} {TESTS[test]} {f'{100 * float(value):g} %' if is_share else value}"
+
+    conditions = [told(*layer) for layer in zip(funnels.column, funnels.test, funnels.value, strict=True)]
+    return funnels.assign(audience=funnels.audience.str.replace("_", " "), condition=conditions)
+
+
 def say_left_out(names: list[str]) -> str:
     """Audiences that ask for what the sources do not carry."""
     return (
-        f"Left out, for columns that these sources do not carry: {_listed([plain(n) for n in names])}."
+        f"Left out, for columns that these sources do not carry: {_listed([plain(n.replace('_', ' ')) for n in names])}."
         if names
         else "Every audience of the file can be counted."
     )

@@ -225,7 +225,7 @@ def _say_answer(whole: pd.DataFrame) -> str:
     first, second = total.loc["response"], total.loc["redemption"]
     return (
         f"Of {first['n']:,} customers who were sent a campaign, {first['value']:.1%} redeemed at least once ({first['ci_low']:.1%} to "
-        f"{first['ci_high']:.1%}), {second['value']:.2f} redemptions each."
+        f"{first['ci_high']:.1%}); that is {second['value']:.2f} redemptions per customer sent one."
     )
 
 

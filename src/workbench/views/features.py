@@ -36,7 +36,7 @@ def say_features(catalog: pd.DataFrame, chance: float) -> str:
         f"{len(catalog)} features; **{len(dropped)} are left out**{f' ({why})' if len(dropped) else ''}. "
         f"Of the {len(used)} used ones {len(shaky)} differ so much between weeks that they count for less than half"
         f"{': ' + names + (', …' if len(shaky) > 5 else '') if len(shaky) else ''}. "
-        f"{idle} offer no lever that the playbook knows: they describe, but nothing follows from them.{told}"
+        f"{_idle(idle)}{told}"
     )
 
 
@@ -71,6 +71,12 @@ def chart_scorecard(catalog: pd.DataFrame, chance: float) -> Axes:
     axes.set(xlabel="the same in odd and even weeks (Spearman correlation)", ylabel="relevance to outcomes", title=title)
     axes.legend(frameon=False, fontsize=8.5, loc="upper left")
     return axes
+
+
+def _idle(count: int) -> str:
+    if not count:
+        return "Each has a lever that the playbook knows."
+    return f"Without a lever that the playbook knows: {count}. They describe, but nothing follows from them."
 
 
 def _words(catalog: pd.DataFrame) -> pd.Series:

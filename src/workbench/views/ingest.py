@@ -89,7 +89,7 @@ def say_identity(identities: pd.DataFrame, customers: pd.DataFrame, matches: pd.
     known = identities.customer_id.isin(customers.customer_id)
     alike = int((matches.rule == "alike").sum())
     return (
-        f"{len(identities):,} records became **{len(customers):,} customers** ({known.sum() / max(len(customers), 1):.1f} records each). "
+        f"{known.sum():,} of {len(identities):,} records became **{len(customers):,} customers** ({known.sum() / max(len(customers), 1):.1f} records each). "
         f"{int((~known).sum()):,} records belong to nobody known before the as-of day (browsers and devices without a login, people without an account, later records); they are kept apart. "
         f"{len(matches) - alike:,} links rest on a shared identifier, {alike:,} on how alike two records are. "
         f"{len(review):,} further pairs were not joined and stand in `link_review` for somebody to look at."
