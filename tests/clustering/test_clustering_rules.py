@@ -37,6 +37,8 @@ def test_rules_describe_planted_groups_and_hold_for_customers_they_were_not_draw
     assert table.recall.mean() > 0.8
     assert table.unseen_precision.mean() > 0.7
     assert table.rule.str.startswith("words for ").all()
+    assert "they overlap" in views.say_rules(table, int(table.customers.sum()) - 1)
+    assert "they overlap" not in views.say_rules(table, int(table.customers.sum()))
     assert not table.rule.str.contains("_").any() or table.rule.str.contains("words for").all()
 
 

@@ -80,13 +80,9 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
             *([f"Another's figure is higher for {_listed(near)}, by no more than chance can make."] if near else []),
         ]
     )
-    better = "more than" if mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL] else "no more than"
-    parted = (
-        ": the two do not agree on which is found again better"
-        if (mean.replication_ami[OURS] > mean.replication_ami[RFM_EQUAL])
-        != (mean.replication_ari[OURS] > mean.replication_ari[RFM_EQUAL])
-        else ""
-    )
+    by_ami, by_ari = (mean[measure][OURS] > mean[measure][RFM_EQUAL] for measure in ("replication_ami", "replication_ari"))
+    better = "more than" if by_ami else "no more than"
+    parted = ": the two do not agree on which is found again better" if by_ami != by_ari else ""
     again = (
         f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, {better} the RFM grid of equal "
         f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; adjusted mutual information: 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by pairs "
@@ -406,11 +402,11 @@ def _listed(words: list[str]) -> str:
 
 def say_rules(rules: pd.DataFrame, customers: int) -> str:
     """How well short rules stand in for segments of so many customers, weakest first."""
-    worst = rules.sort_values("unseen_precision").iloc[0]
+    worst, picked = rules.sort_values("unseen_precision").iloc[0], rules.customers.sum()
     return (
         f"**The weakest rule is right for {worst.unseen_precision:.0%}** of the unseen customers that it picks (segment {worst.segment_id}). On average over "
         f"rules {rules.unseen_precision.mean():.0%} of the unseen customers picked are of the segment, and {rules.unseen_recall.mean():.0%} of a segment are picked. "
-        f"Rules overlap: together they pick {rules.customers.sum():,} times among {customers:,} customers, so give them an order. "
+        f"Together they pick {picked:,} times among {customers:,} customers{': they overlap, so give them an order' if picked > customers else ''}. "
         "A rule is for systems that cannot be given a list; where they can, give them the list."
     )
 
