@@ -20,7 +20,7 @@ def main() -> None:
     use_one_thread()
     settings, catalog = run.settings("clustering"), run.read("feature_catalog")
     full = assign.read_slices(run, catalog)["full"]
-    relevance = catalog.assign(told=catalog.relevance * catalog.weight**2).set_index("feature").told
+    relevance = assign.relevance_of(catalog)
     outcomes = assign.outcomes_or_none(run, full.today.index)
     board = run.read("scoreboard").set_index(["outcome", "method"]).r2_adjusted[scoreboard.MEAN]
     print(f"run {run.path.name}, seed {settings.seed}: {board[scoreboard.OURS]:.3f}, RFM grid {board[scoreboard.RFM]:.3f}")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from workbench.core.processor import COMMON, LIMITS, NEEDED, processor
+from workbench.core.processor import COMMON, LIMITS, has_common_instructions, processor
 
 ASK = """
 import numpy, numba, scipy.linalg
@@ -30,9 +30,7 @@ def asked(script: str, **settings: str) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _is_common():
-    from llvmlite.binding import get_host_cpu_features
-
-    if not all(get_host_cpu_features().get(feature) for feature in NEEDED):
+    if not has_common_instructions():
         pytest.skip("this processor has not the instructions that others share")
 
 

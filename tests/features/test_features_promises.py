@@ -26,6 +26,7 @@ from feature_events import (
 from scipy.optimize import linear_sum_assignment
 
 from workbench.clustering import baselines, representation
+from workbench.clustering.assign import relevance_of
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import Attributes, ClusteringSettings, FeatureSettings
 from workbench.core.engine import fetch
@@ -574,7 +575,7 @@ def segmented(add):
         declared, today.reset_index(), evidence, today.net_revenue, ("offer",), 0.05, settings.seed
     )
     used = list(catalog.feature[catalog.used])
-    told = catalog.assign(told=catalog.relevance * catalog.weight**2).set_index("feature").told
+    told = relevance_of(catalog)
     found = Segmenter.of(settings).fit(today[used], earlier=earlier[used], outcomes=outcomes, relevance=told)
     return used, found.labels_
 

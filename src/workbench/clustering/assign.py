@@ -34,6 +34,12 @@ def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
     return slices | {half: as_slice(half, part(half, windows)[every], f"{half}_earlier") for half in ("odd", "even")}
 
 
+def relevance_of(catalog: pd.DataFrame) -> pd.Series:
+    """feature_catalog -> how much each feature counts in the space: its relevance to outcomes times its squared weight."""
+    known = catalog.set_index("feature")
+    return known.relevance * known.weight**2
+
+
 def check_enough(run: Any, today: pd.DataFrame) -> None:
     """Raise InputError where customers are too few to segment; their RFM tiers are left in the run's folder as `rfm_tiers.csv`."""
     if len(today) >= MIN_CUSTOMERS:

@@ -43,7 +43,7 @@ class Knower:
 
     def knowledge(self, labels: np.ndarray) -> float:
         """Labels of those customers -> mean adjusted R² of the outcomes; without a history of the space's coordinates."""
-        return _mean_r2(self._values, labels)
+        return mean_r2(self._values, labels)
 
     def beyond_chance(self, labels: np.ndarray, tried: list[np.ndarray], seed: int) -> bool:
         """Whether labels know more of the outcomes than the best of all labels tried knows of outcomes dealt to other customers.
@@ -54,7 +54,7 @@ class Knower:
             return False
         generator = np.random.default_rng(seed)
         dealt = (generator.permutation(self._values) for _ in range(SHUFFLES))
-        chance = [max(_mean_r2(values, some) for some in tried) for values in dealt]
+        chance = [max(mean_r2(values, some) for some in tried) for values in dealt]
         return self.knowledge(labels) > np.mean(chance) + SURE * np.std(chance)
 
     def alike(self, one: np.ndarray, other: np.ndarray) -> bool:
@@ -203,8 +203,10 @@ def _weakest(
     return None
 
 
-def _mean_r2(values: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.nanmean([adjusted_r2(column, labels) for column in values.T]))
+def mean_r2(values: np.ndarray, labels: np.ndarray) -> float:
+    """(customers, outcomes) and labels -> mean adjusted R² of the outcomes that vary; NaN where none does."""
+    found = np.array([adjusted_r2(column, labels) for column in values.T])
+    return float(np.nanmean(found)) if np.isfinite(found).any() else np.nan
 
 
 def _told(rows: list[dict]) -> pd.DataFrame:

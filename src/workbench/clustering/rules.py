@@ -70,14 +70,14 @@ def build_rules(features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFram
     known = catalog.set_index("feature")
     told = known[["unit"]].assign(noun=known.noun.where(known.noun != "", known.definition))
     fold = np.random.default_rng(seed).integers(0, FOLDS, len(features))
-    rows = []
+    values, rows = finite(features), []
     for segment in range(labels.max() + 1):
         member = labels == segment
-        paths = _paths(features, member, seed)
+        paths = _paths(features, values, member, seed)
         picked, unseen = matches(features, paths), np.zeros(len(features), bool)
         for part in range(FOLDS):
             mine = fold == part
-            unseen[mine] = matches(features[mine], _paths(features[~mine], member[~mine], seed))
+            unseen[mine] = matches(features[mine], _paths(features[~mine], values[~mine], member[~mine], seed))
         rows.append(
             {
                 "segment_id": segment, "rule": _in_words(paths, told), "sql": where_clause(paths), "conditions": _as_json(paths),
@@ -103,17 +103,20 @@ def where_clause(paths: list[list[Condition]]) -> str:
     return " OR ".join("(" + " AND ".join(c.sql for c in path) + ")" for path in paths) or "FALSE"
 
 
-def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[Condition]]:
-    """The paths to at most three leaves of a tree of limited depth whose union has the best F1, as conditions with readable bounds."""
+def _paths(features: pd.DataFrame, values: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[Condition]]:
+    """The paths to at most three leaves of a tree of limited depth whose union has the best F1, as conditions with readable bounds.
+
+    values: the features where infinite ones count as missing.
+    """
     if member.sum() < 2 or member.all():
         return []
     leaf = max(2, round(MIN_LEAF * len(features)))
     tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, class_weight="balanced", random_state=seed)
-    known = finite(features)
-    tree.fit(known.to_numpy(), member)
+    tree.fit(values.to_numpy(), member)
     if tree.get_n_leaves() == 1:  # nothing tells members from others
         return []
-    leaves = sorted(_leaves(tree.tree_, 0, [], known), key=lambda leaf: -leaf[0])
+    complete = set(values.columns[values.notna().all()])
+    leaves = sorted(_leaves(tree.tree_, 0, [], values, complete), key=lambda leaf: -leaf[0])
     best, best_f1, chosen = [], 0.0, []
     for _, path in leaves[:MOST_PATHS]:
         chosen = [*chosen, _merged(path)]
@@ -121,7 +124,7 @@ def _paths(features: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[C
         f1 = 2 * quality["precision"] * quality["recall"] / max(quality["precision"] + quality["recall"], 1e-12)
         if f1 > best_f1:
             best, best_f1 = chosen, f1
-    return _without_cancelled(best, set(known.columns[known.notna().all()]))
+    return _without_cancelled(best, complete)
 
 
 def _without_cancelled(paths: list[list[Condition]], complete: set[str]) -> list[list[Condition]]:
@@ -141,19 +144,21 @@ def _cancel(a: Condition, b: Condition, complete: set[str]) -> bool:
     return a.feature == b.feature and a.bound == b.bound and a.below != b.below and everybody
 
 
-def _leaves(tree: object, node: int, path: list[Condition], features: pd.DataFrame) -> list[tuple[float, list[Condition]]]:
+def _leaves(
+    tree: object, node: int, path: list[Condition], features: pd.DataFrame, complete: set[str]
+) -> list[tuple[float, list[Condition]]]:  # fmt: skip
     """Every leaf as (weighted share of members times members reached, path)."""
     if tree.children_left[node] < 0:
         share = tree.value[node][0]
         return [(float(share[-1] / share.sum()) * float(share[-1] * tree.weighted_n_node_samples[node]), path)]
     feature = features.columns[tree.feature[node]]
     bound = readable(tree.threshold[node], features[feature].std())
-    missing_left, some = bool(tree.missing_go_to_left[node]), bool(features[feature].isna().any())
+    missing_left, some = bool(tree.missing_go_to_left[node]), feature not in complete
     left = Condition(feature, True, bound, some and missing_left)
     right = Condition(feature, False, bound, some and not missing_left)
     return [
-        *_leaves(tree, tree.children_left[node], [*path, left], features),
-        *_leaves(tree, tree.children_right[node], [*path, right], features),
+        *_leaves(tree, tree.children_left[node], [*path, left], features, complete),
+        *_leaves(tree, tree.children_right[node], [*path, right], features, complete),
     ]
 
 

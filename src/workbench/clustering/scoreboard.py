@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from workbench.clustering import baselines
+from workbench.clustering.choice import mean_r2
 from workbench.clustering.representation import Each
 from workbench.clustering.segmenter import Segmenter, draw_rows
 from workbench.core.config import ClusteringSettings
@@ -209,8 +210,7 @@ def score_tried(segmenter: Segmenter, outcomes: pd.DataFrame | None, ceiling: Ma
     if outcomes is None:
         return table[:0].assign(r2_adjusted=0.0)
     happened = outcomes[_judged(outcomes, ceiling)].iloc[segmenter.rows_].to_numpy()
-    known = [pd.Series([adjusted_r2(y, labels) for y in happened.T]).mean() for labels in segmenter.tried()]
-    return table.assign(r2_adjusted=known)
+    return table.assign(r2_adjusted=[mean_r2(happened, labels) for labels in segmenter.tried()])
 
 
 def _judged(outcomes: pd.DataFrame, ceiling: Mapping[str, float]) -> list[str]:

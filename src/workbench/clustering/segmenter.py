@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,9 +138,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         """Features -> segment and strength per customer, in batches; predicted: their outcomes, where known already."""
         check_is_fitted(self, "centres_")
         X = _frame(X)
-        known = itertools.repeat(None) if predicted is None else batches(predicted)
-        parts = list(each(self._borders().place, zip(batches(X), known, strict=False)))
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        parts = batches(X)
+        known = [None] * len(parts) if predicted is None else batches(predicted)
+        found = list(each(self._borders().place, zip(parts, known, strict=True)))
+        return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
     def place_coordinates(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates -> segment and strength per customer."""

@@ -25,18 +25,25 @@ def use_common_instructions() -> None:
 
     Does nothing where the processor lacks them, or where NumPy is loaded already: import `workbench` first.
     """
+    if "numpy" in sys.modules or all(name in os.environ for name in LIMITS):
+        return
+    if has_common_instructions():
+        for name, value in LIMITS.items():
+            os.environ.setdefault(name, value)
+
+
+def has_common_instructions() -> bool:
+    """Whether this machine's processor has them."""
     from llvmlite.binding import get_host_cpu_features
 
-    if "numpy" in sys.modules or not all(get_host_cpu_features().get(feature) for feature in NEEDED):
-        return
-    for name, value in LIMITS.items():
-        os.environ.setdefault(name, value)
+    own = get_host_cpu_features()
+    return all(own.get(feature) for feature in NEEDED)
 
 
 def processor() -> str:
     """What this process computes with: "x86-64-v3", or the processor's own name and a mark of what it can do, such as znver3-5d1f."""
-    from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
-
     if all(os.environ.get(name) == value for name, value in LIMITS.items()):
         return COMMON
+    from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
+
     return f"{get_host_cpu_name()}-{zlib.crc32(get_host_cpu_features().flatten().encode()) % 2**16:04x}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench.views.features import feature_words
 from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, plain, segment_colours, told_verdicts
 
 if TYPE_CHECKING:
@@ -483,13 +484,14 @@ TESTS = {"is": "is", "is_not": "is not", "at_least": "at least", "at_most": "at 
 
 def funnels_in_words(funnels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
     """Audiences layer by layer -> audience, condition, customers, share, features called by their nouns."""
-    known = catalog.set_index("feature")
+    nouns = dict(zip(catalog.feature, feature_words(catalog), strict=True))
+    units = dict(zip(catalog.feature, catalog.unit, strict=True))
 
     def told(column: str, test: str, value: str) -> str:
         if not column:
             return "all customers"
-        noun = known.noun.get(column) or column.replace("_", " ")
-        is_share = test == "top_share" or known.unit.get(column) == "share" and test in ("at_least", "at_most")
+        noun = nouns.get(column, column.replace("_", " "))
+        is_share = test == "top_share" or units.get(column) == "share" and test in ("at_least", "at_most")
         return f"{noun} {TESTS[test]} {f'{100 * float(value):g} %' if is_share else value}"
 
     conditions = [told(*layer) for layer in zip(funnels.column, funnels.test, funnels.value, strict=True)]
