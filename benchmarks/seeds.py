@@ -7,7 +7,8 @@ import argparse
 import pandas as pd
 
 from workbench.clustering import assign, scoreboard
-from workbench.core.rundir import finished_run, use_one_thread
+from workbench.core.processor import use_one_thread
+from workbench.core.rundir import finished_run
 
 SEEDS = range(11, 21)
 

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 
-from workbench.core.rundir import use_one_thread
+from workbench.core.processor import use_one_thread
 
 FEATURES, OUTCOMES, GROUPS, DIMENSIONS = 40, 8, 20, 6
 FITTED, AGREED, TRANSFORMED, REFITS = 250_000, 100_000, 20_000, 20

@@ -5,7 +5,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from workbench.core.rundir import use_one_thread
+from workbench.core.processor import use_one_thread
 
 use_one_thread()
 

@@ -23,9 +23,7 @@ def ruled():
     labels = scoreboard.fit_slice(part, ClusteringSettings(), company.relevance).labels_
     features = part.today.copy()
     features.iloc[::50, 2] = np.nan
-    catalog = pd.DataFrame(
-        {"feature": list(features), "noun": "", "unit": "money", "definition": [f"words for {name}" for name in features]}
-    )
+    catalog = pd.DataFrame({"feature": list(features), "noun": [f"words for {name}" for name in features], "unit": "money"})
     return features, labels, rules.build_rules(features, labels, catalog, 7)
 
 
@@ -74,7 +72,7 @@ def test_infinite_values_are_told_in_sql_as_in_pandas(odd):
     features = pd.DataFrame({"spend": generator.normal(size=400), "visits": generator.normal(size=400)})
     labels = (features.spend > 0.5).astype(int).to_numpy()
     features.loc[::40, "spend"] = odd
-    catalog = pd.DataFrame({"feature": list(features), "noun": "", "unit": "money", "definition": list(features)})
+    catalog = pd.DataFrame({"feature": list(features), "noun": list(features), "unit": "money"})
     found = rules.build_rules(features, labels, catalog, 7)
     for row in found.itertuples():
         assert duckdb.sql(f"SELECT count(*) FROM features WHERE {row.sql}").fetchone() == (row.customers,)
@@ -222,7 +220,7 @@ def test_the_audiences_that_come_with_the_project(tmp_path):
     nothing = audiences.build_funnels(ours, accounts)
     assert nothing.empty
     catalog = pd.DataFrame(
-        {"feature": ["headcount_growth", "net_revenue"], "noun": ["growth of staff", ""], "unit": ["share", "money"]}
+        {"feature": ["headcount_growth", "net_revenue"], "noun": ["growth of staff", "net revenue"], "unit": ["share", "money"]}
     )
     told = views.funnels_in_words(funnels, catalog).groupby("audience").condition.agg(list)
     assert told["growing software houses"][0] == "all customers"

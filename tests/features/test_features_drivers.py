@@ -153,7 +153,9 @@ def test_what_readers_see_holds_with_and_without_a_model():
 
     (then, _), (now, _) = period(14, 300, 1), period(15, 300, 1)
     names = [c for c in then.features if c != "customer_id"]
-    catalog = pd.DataFrame({"feature": names, "noun": "", "high": "have much", "low": "have little"})
+    catalog = pd.DataFrame(
+        {"feature": names, "noun": [n.replace("_", " ") for n in names], "high": "have much", "low": "have little"}
+    )
     told = learn(None, then, now.features, "lapse", 0)
     few = learn(None, Moment(then.features.head(20), then.outcomes), now.features, "lapse", 0)
     for found in (told, few):

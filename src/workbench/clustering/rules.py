@@ -67,8 +67,7 @@ def build_rules(features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFram
     as JSON. precision: share of the customers that the rule picks who are of the segment; recall: share of the segment that it picks;
     unseen_…: the same for customers that the rule was not drawn from (5 folds). A segment that no rule describes is picked by none.
     """
-    known = catalog.set_index("feature")
-    told = known[["unit"]].assign(noun=known.noun.where(known.noun != "", known.definition))
+    told = catalog.set_index("feature")[["noun", "unit"]]
     fold = np.random.default_rng(seed).integers(0, FOLDS, len(features))
     values, rows = finite(features), []
     for segment in range(labels.max() + 1):

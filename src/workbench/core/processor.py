@@ -1,4 +1,4 @@
-"""The same instructions on every processor of the kind, so that the same data give the same figures everywhere.
+"""How a process computes: with instructions that every processor of the kind has, on one thread, so that the same data give the same figures.
 
 NumPy, OpenBLAS and Numba choose wider instructions where a processor has them. Wider ones add in another order, the last digits differ,
 and UMAP draws other borders from them, as it does with another seed.
@@ -30,6 +30,17 @@ def use_common_instructions() -> None:
     if has_common_instructions():
         for name, value in LIMITS.items():
             os.environ.setdefault(name, value)
+
+
+def use_one_thread() -> None:
+    """Let numerical libraries of this process compute on one thread: several add in another order, and wait for each other.
+
+    On tables of customers the waiting costs more than the second thread brings, many times more beside other work. The engine's threads stay.
+    """
+    from threadpoolctl import threadpool_limits
+
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for libraries that are loaded later
+    threadpool_limits(1)  # for those that are loaded already
 
 
 def has_common_instructions() -> bool:

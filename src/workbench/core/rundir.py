@@ -22,7 +22,7 @@ from workbench.core.config import SETTINGS, STAGES, Config, Stage, load_config, 
 from workbench.core.contracts import CONTRACTS, PRIVATE, check_expression, check_frame
 from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
 from workbench.core.files import atomic_write, sha256, sweep, write_text
-from workbench.core.processor import processor
+from workbench.core.processor import processor, use_one_thread
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCHEMA_VERSION = 1
@@ -333,17 +333,6 @@ def open_stage(stage: str, cell: Mapping[str, Any]) -> Run:
     run.begin(stage)
     run.replace_settings(stage, settings)
     return run
-
-
-def use_one_thread() -> None:
-    """Let numerical libraries of this process compute on one thread: several add in another order, and wait for each other.
-
-    On tables of customers the waiting costs more than the second thread brings, many times more beside other work. The engine's threads stay.
-    """
-    from threadpoolctl import threadpool_limits
-
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for libraries that are loaded later
-    threadpool_limits(1)  # for those that are loaded already
 
 
 def differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str, str]]:

@@ -13,7 +13,7 @@ class Feature:
     """One attribute of a customer.
 
     high, low: what a marketer would say of customers with much or little of it. lever: what can be done about it
-    (price, offer, channel, timing, content, product, service), "" when nothing.
+    (price, offer, channel, timing, content, product, service), "" when nothing. noun: what readers call it; by default its name.
     """
 
     feature: str
@@ -28,4 +28,4 @@ class Feature:
 
 def describe(features: Iterable[Feature]) -> pd.DataFrame:
     """Declarations -> frame: feature, family, unit, definition, high, low, lever, noun; one row per feature."""
-    return pd.DataFrame([asdict(f) for f in features])
+    return pd.DataFrame([asdict(f) | {"noun": f.noun or f.feature.replace("_", " ")} for f in features])

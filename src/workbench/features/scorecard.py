@@ -284,7 +284,7 @@ def score_features(
     # Rounded: of columns that rank customers alike the first declared one stays.
     ranking = catalog[sound].round({"relevance": 12}).sort_values("relevance", ascending=False, kind="stable", na_position="last")
     same = _duplicates(values, list(ranking.feature), seed)
-    nouns = dict(zip(catalog.feature, catalog.noun.where(catalog.noun != "", catalog.feature.str.replace("_", " ")), strict=True))
+    nouns = dict(zip(catalog.feature, catalog.noun, strict=True))
     catalog["duplicate_of"] = [same.get(n, "") for n in names]
     catalog["actionable"] = catalog.lever.isin(set(levers) - {""})
     catalog["used"] = sound & (catalog.duplicate_of == "").to_numpy()

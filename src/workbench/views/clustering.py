@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.views.features import feature_words
 from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, plain, segment_colours, told_verdicts
 
 if TYPE_CHECKING:
@@ -484,7 +483,7 @@ TESTS = {"is": "is", "is_not": "is not", "at_least": "at least", "at_most": "at 
 
 def funnels_in_words(funnels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
     """Audiences layer by layer -> audience, condition, customers, share, features called by their nouns."""
-    nouns = dict(zip(catalog.feature, feature_words(catalog), strict=True))
+    nouns = dict(zip(catalog.feature, catalog.noun, strict=True))
     units = dict(zip(catalog.feature, catalog.unit, strict=True))
 
     def told(column: str, test: str, value: str) -> str:

@@ -25,7 +25,7 @@ def say_features(catalog: pd.DataFrame, chance: float) -> str:
     )
     why = "; ".join(f"{plain(reason)}: {count}" for reason, count in reasons.value_counts(sort=False).sort_index().items())
     shaky = used[used.weight < 0.5].sort_values(["weight", "feature"])
-    names = ", ".join(feature_words(shaky).head(5).map(plain))
+    names = ", ".join(shaky.noun.head(5).map(plain))
     idle = int((~used.actionable).sum())
     told = (
         f" Relevance is the mean squared rank correlation with outcomes; chance gives up to {chance:.4f}."
@@ -53,7 +53,7 @@ def chart_scorecard(catalog: pd.DataFrame, chance: float) -> Axes:
     if chance == chance:
         axes.axhline(chance, color=GREY, linestyle=":", linewidth=1, label="what chance gives")
     places = _spread(best.relevance.to_numpy(), gap=0.042 * max(shown.relevance.max(), 1e-9) if len(shown) else 1)
-    for word, row, place in zip(feature_words(best), best.itertuples(), places, strict=True):
+    for word, row, place in zip(best.noun, best.itertuples(), places, strict=True):
         axes.annotate(
             word,
             (row.stability, row.relevance),
@@ -64,9 +64,7 @@ def chart_scorecard(catalog: pd.DataFrame, chance: float) -> Axes:
             arrowprops={"arrowstyle": "-", "color": PALE, "lw": 0.7},
         )
     title = (
-        f"“{feature_words(best).iloc[0]}” tells most about the next period"
-        if len(best)
-        else "No attribute could be compared with outcomes"
+        f"“{best.noun.iloc[0]}” tells most about the next period" if len(best) else "No attribute could be compared with outcomes"
     )
     axes.set(xlabel="the same in odd and even weeks (Spearman correlation)", ylabel="relevance to outcomes", title=title)
     axes.legend(frameon=False, fontsize=8.5, loc="upper left")
@@ -77,11 +75,6 @@ def _idle(count: int) -> str:
     if not count:
         return "Each has a lever that the playbook knows."
     return f"Without a lever that the playbook knows: {count}. They describe, but nothing follows from them."
-
-
-def feature_words(catalog: pd.DataFrame) -> pd.Series:
-    """What readers call each feature."""
-    return catalog.noun.where(catalog.noun.fillna("") != "", catalog.feature.str.replace("_", " ")).astype("str")
 
 
 def _spread(values: list[float], gap: float) -> list[float]:
@@ -211,7 +204,7 @@ def chart_redundancy(matrix: pd.DataFrame, catalog: pd.DataFrame) -> Axes:
 
 
 def _by_feature(catalog: pd.DataFrame) -> pd.DataFrame:
-    return catalog.assign(noun=feature_words(catalog)).set_index("feature")[["noun", "high", "low"]]
+    return catalog.set_index("feature")[["noun", "high", "low"]]
 
 
 def _noun(words: pd.DataFrame, feature: str) -> str:
