@@ -236,9 +236,12 @@ def _export(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> None:
     from workbench.score import score_customers
 
-    path, missing = score_customers(options.run, options.sources, options.output, lambda text: print(text, flush=True))
+    path, missing, (placed, known) = score_customers(
+        options.run, options.sources, options.output, lambda text: print(text, flush=True)
+    )
     if missing:
         print(f"{len(missing)} features of the run are missing here, taken as unknown: {', '.join(missing[:8])}")
+    print(f"{placed:,} of {known:,} customers placed{'' if placed == known else '; the others have no order in the window'}")
     print(f"written: {path}")
 
 

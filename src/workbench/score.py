@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.core import workspace
 from workbench.core.config import Config, load_config
-from workbench.core.errors import InputError
+from workbench.core.errors import InputError, ParameterError
 from workbench.core.files import atomic_write
 from workbench.core.inputs import input_hashes
 from workbench.core.rundir import Run, finished_run, notebook_name
@@ -17,22 +17,27 @@ from workbench.kernel import Say, execute, progress_lines
 MIN_SHARE = 0.5  # of the model's features; with fewer the segments would rest on what is missing
 
 
-def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple[Path, list[str]]:
-    """Assign the customers of a configuration's sources to a run's segments; writes a table, returns its path and what was missing.
+def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple[Path, list[str], tuple[int, int]]:
+    """Assign the customers of a configuration's sources to a run's segments; writes a table, returns its path, what was missing, and how many customers are placed and how many known.
 
     The table (Parquet, or CSV by its ending): customer_id, segment_id, segment_name, macro_segment, strength, assigned (soft or
     unassigned). Windows, horizon and everything else that defines features are the run's; sources, names and as_of are the
     configuration's.
     """
-    run = finished_run(run_name)
+    run, path = finished_run(run_name), workspace.resolve(output)
+    if path.is_dir() or path.suffix.lower() not in (".csv", ".parquet"):
+        raise ParameterError(
+            f"-o {output} is {'a folder' if path.is_dir() else 'no .parquet or .csv file'}.",
+            "Customers are written as one table.",
+            "name a file that ends in .parquet or .csv",
+        )
     config = _as_the_run(load_config(sources), run.config)
     with tempfile.TemporaryDirectory(prefix="score-", dir=workspace.resolve("runs")) as folder:
         scored = _ingest(Run.create(Path(folder) / "score", config, mode="score"), config, say)
         table, missing = _assign(run, scored)
-    path = workspace.resolve(output)
     csv = path.suffix.lower() == ".csv"
     atomic_write(path, lambda p: table.to_csv(p, index=False) if csv else table.to_parquet(p, index=False), 0o600)
-    return path, missing
+    return path, missing, (int((table.segment_id >= 0).sum()), len(table))
 
 
 def _as_the_run(config: Config, learned: Config) -> Config:

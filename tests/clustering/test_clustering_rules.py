@@ -86,6 +86,13 @@ def test_odd_names_of_features_are_quoted():
     assert len(con.sql(f"SELECT * FROM features WHERE {condition.sql}").df()) == 2
 
 
+def test_a_rule_tells_a_bound_of_many_digits_in_full():
+    days = pd.DataFrame({"day": 20240000.0 + np.arange(200) % 28})
+    catalog = pd.DataFrame({"feature": ["day"], "noun": "day", "unit": "count"})
+    found = rules.build_rules(days, (days.day > 20240013).astype(int).to_numpy(), catalog, 7)
+    assert found.rule[1] == "day above 20,240,013"
+
+
 def test_a_rule_may_ask_only_whether_a_value_is_known():
     """The members are those without a value: no bound, no infinity, and SQL that finds them."""
     generator = np.random.default_rng(1)
@@ -194,6 +201,14 @@ def test_tests_of_a_layer(layer, who):
     assert audiences.build_funnel(audience(layer), SHOP)[1].to_list() == who
 
 
+@pytest.mark.parametrize("customers", [10, 1000])
+def test_a_top_share_is_never_more_than_it_says(customers):
+    values = pd.Series(np.arange(float(customers)))
+    for percent in range(1, 100):
+        picked = audiences.Layer(column="x", test="top_share", value=f"{percent / 100:g}").holds(values)
+        assert picked.sum() == customers * percent // 100
+
+
 def test_a_column_that_is_not_there_is_named_with_the_nearest():
     with pytest.raises(InputError, match='no feature or attribute "countri".*Did you mean "country"'):
         audiences.build_funnel(audience(("countri", "is", "JP")), SHOP)
@@ -210,7 +225,7 @@ def test_the_audiences_that_come_with_the_project(tmp_path):
     accounts = pd.DataFrame(
         {
             "industry": ["software", "software", "retail"], "headcount_growth": [0.3, 0.0, 0.5], "api_call_count": [5.0, 9, 9],
-            "headcount": [300.0, 100, 900], "people_count": [6.0, 7, 2], "net_revenue": [10.0, 20, 30], "feature_use_count": [0.0, 1, 99],
+            "headcount": [300.0, 100, 900], "people_count": [6.0, 7, 2], "net_revenue": [10.0, 30, 20], "feature_use_count": [0.0, 1, 99],
         }
     )  # fmt: skip
     funnels = audiences.build_funnels(vendors, accounts)

@@ -126,6 +126,14 @@ def test_without_outcomes_the_board_is_empty_with_the_right_columns():
     assert list(assign.wide_board(board)) == ["outcome"]
 
 
+def test_replication_is_missing_where_nobody_is_in_both_halves():
+    company, *_ = scored()
+    odd, even = company.slices["odd"], company.slices["even"]
+    strangers = dataclasses.replace(even, today=even.today.rename(index=lambda name: f"x{name}"))
+    found = scoreboard.replication(scoreboard.Method(lambda part, _: baselines.rfm_grid(part.today)), odd, strangers, 7)
+    assert np.isnan(list(found.values())).all()
+
+
 def test_replication_is_missing_where_half_of_the_events_give_no_segments():
     company, found, *_ = scored()
     same = scoreboard.Slice("odd", *(frame * 0 for frame in (company.slices["odd"].today,) * 3))

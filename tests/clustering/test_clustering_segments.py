@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from simulator import planted_company
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
@@ -142,10 +143,54 @@ def test_the_earlier_window_is_aligned_by_name_and_by_customer():
     np.testing.assert_array_equal(mixed.labels_, told.labels_)
     with pytest.raises(InputError, match="lacks 1 of"):
         Segmenter(**QUICK).fit(part.today, earlier=part.earlier.iloc[:, 1:], outcomes=part.earlier_outcomes)
-    with pytest.raises(InputError, match="outcomes of 30"):
+    with pytest.raises(InputError, match="not an outcome of each"):
         Segmenter(**QUICK).fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes.head(30))
+    strangers = part.earlier_outcomes.set_axis([f"x{i}" for i in range(len(part.earlier_outcomes))])
+    with pytest.raises(InputError, match="not an outcome of each"):  # as many, but of others
+        Segmenter(**QUICK).fit(part.today, earlier=part.earlier, outcomes=strangers)
     with pytest.raises(InputError, match="earlier features without outcomes"):
         Segmenter().fit(part.today, earlier=part.earlier)
+
+
+def test_other_columns_than_those_it_was_fitted_with_are_refused():
+    part = planted_company(6, 50, 3).slices["full"]
+    found, odd = Segmenter(**QUICK).fit(part.today), part.today.columns[0]
+    with pytest.raises(InputError, match="lacks 1 of"):
+        found.predict(part.today.drop(columns=odd))
+    with pytest.raises(InputError, match=f"no numbers: {odd}"):
+        found.predict(part.today.assign(**{odd: "n/a"}))
+    with pytest.raises(InputError, match="stand for several columns: 1"):
+        Segmenter(**QUICK).fit(part.today.rename(columns={odd: 1, part.today.columns[1]: "1"}))
+    bare = Segmenter(**QUICK).fit(part.today.to_numpy())
+    with pytest.raises(InputError, match="columns without names, for"):
+        bare.predict(np.hstack([part.today.to_numpy()] * 2))
+
+
+def test_an_outcome_that_hardly_varies_is_no_obstacle():
+    """Of one customer alone: half of the customers have nothing to learn it from."""
+    part = planted_company(6, 50, 3).slices["full"]
+    rare = pd.DataFrame({"rare": (np.arange(len(part.earlier)) == 3) * 1.0}, index=part.earlier.index)
+    found = Segmenter(**{**QUICK, "max_segments": 7}).fit(part.today, earlier=part.earlier, outcomes=rare)
+    assert 6 <= found.n_segments_ <= 7
+    assert not found.knows_
+
+
+def test_frames_as_output_everywhere_change_nothing():
+    part = planted_company(6, 50, 3).slices["full"]
+    found = Segmenter(**QUICK).fit(part.today)
+    with config_context(transform_output="pandas"):
+        again = Segmenter(**QUICK).fit(part.today)
+        np.testing.assert_array_equal(again.predict(part.today), found.labels_)
+        assert list(again.transform(part.today)) == list(found.get_feature_names_out())
+
+
+def test_a_fit_that_fails_leaves_nothing_of_the_one_before():
+    part = planted_company(6, 50, 3).slices["full"]
+    found = Segmenter(**QUICK).fit(part.today)
+    with pytest.raises(QualityGate):
+        found.fit(part.today * 0)
+    with pytest.raises(NotFittedError):
+        found.predict(part.today)
 
 
 def test_fitted_again_without_a_history_it_forgets_what_it_knew():
@@ -195,6 +240,16 @@ def test_a_stored_model_assigns_alike_and_a_foreign_one_is_refused(tmp_path):
     for content in (b"", b"not a model", skops.io.dumps({"format": 0}), skops.io.dumps(FunctionTransformer(tmp_path.mkdir))):
         with pytest.raises(InputError, match="not a segmenter's model"):
             model.load_model(content)
+    parts = skops.io.loads(model.dump_model(found), trusted=model.TRUSTED)
+    for name, wrong in (
+        ("centres", parts["centres"][:, 1:]),
+        ("centres", parts["centres"] * np.nan),
+        ("macro", parts["macro"][1:]),
+    ):
+        with pytest.raises(InputError, match="do not fit the rest"):
+            model.load_model(skops.io.dumps(parts | {name: wrong}))
+    with pytest.raises(InputError, match="format 1, this version reads"):
+        model.load_model(skops.io.dumps(parts | {"format": 1}))
 
 
 @pytest.mark.slow
@@ -207,6 +262,7 @@ def test_above_the_sample_limit_the_others_are_assigned():
     assert adjusted_rand_score(company.groups, found.labels_) >= 0.9
     np.testing.assert_array_equal(found.predict(company.slices["full"].today), found.labels_)
     assert not found.core_[np.setdiff1d(np.arange(1500), found.rows_)].any()
+    assert (np.diff(np.bincount(found.labels_)) <= 0).all()  # numbered by falling size
 
 
 def test_a_sample_holds_every_stratum_in_its_share():
@@ -214,6 +270,7 @@ def test_a_sample_holds_every_stratum_in_its_share():
     rows = segmenter.sample_rows(frame, 1000, 3)
     assert len(rows) == len(set(rows)) == 1000
     assert np.bincount(rows // 500).tolist() == [50] * 20
+    assert len(segmenter.sample_rows(frame.head(1029), 1000, 3)) == 1000
     assert segmenter.sample_rows(frame, 10_000, 3).tolist() == list(range(10_000))
 
 

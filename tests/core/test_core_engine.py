@@ -57,6 +57,14 @@ def test_what_is_no_time_is_missing(con, written):
     assert moments(con, pa.array([written, "2017-07-01"], pa.string()))[0] is None
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int32(), pa.float64()])
+def test_a_day_written_as_a_number_is_read_as_it_is_written(con, kind):
+    """And never as seconds since 1970: what no pattern reads is no time."""
+    written = pa.array([19970101, None, 7], kind)
+    assert moments(con, written, "%Y%m%d", "UTC") == [dt.datetime(1997, 1, 1, tzinfo=UTC), None, None]
+    assert moments(con, written, "iso", "UTC") == [None, None, None]
+
+
 def test_daylight_saving_time_is_honoured(con):
     before, gap, after = moments(con, ["2017-03-12 01:59", "2017-03-12 02:30", "2017-03-12 03:00"])
     assert (before.hour, after.hour) == (6, 7)

@@ -7,6 +7,7 @@ import warnings
 from types import ModuleType
 
 import numpy as np
+from sklearn import config_context
 from sklearn.neighbors import NearestNeighbors
 
 EPOCHS = 100  # under 10,000 rows UMAP would take 500; agreement with more epochs is within that of another seed
@@ -32,7 +33,7 @@ def embed(
     if len(rows) <= EXACT:
         distances, neighbours = NearestNeighbors(n_neighbors=k).fit(rows).kneighbors(rows)
         known = {"precomputed_knn": (neighbours, distances.astype(np.float32), None)}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), config_context(transform_output="default"):  # UMAP's own PCA is to give arrays
         warnings.filterwarnings("ignore", category=UserWarning)
         reducer = umap.UMAP(
             n_neighbors=k, n_components=n_components, min_dist=min_dist, n_epochs=epochs,

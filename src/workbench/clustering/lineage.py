@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 NOBODY = -1
 HALF = 0.5
 STATES = ("proposed", "pilot", "active", "watch", "sunset")
-EXPIRY_DAYS = 365  # a segment that has not passed its certificate for so long is put down
+EXPIRY_DAYS = 365  # a segment that has not passed its certificate for so long is retired
 
 
 def match_segments(
@@ -92,7 +92,7 @@ def next_state(state: str, verdict: str, failed_before: bool, expired: bool) -> 
     """The state machine of a segment: its state until now, this run's verdict -> its state from now on.
 
     A new segment is proposed; one that passes rises (proposed, pilot, active; watch returns to active); one that does not pass stays, or
-    from active falls to watch; one that fails twice in a row, or whose last pass is over a year old, is put down (sunset) for good.
+    from active falls to watch; one that fails twice in a row, or whose last pass is over a year old, is retired (sunset) for good.
     """
     if state == "sunset" or expired or (verdict == "fail" and failed_before):
         return "sunset"
@@ -130,7 +130,7 @@ def build_registry(
         expires = (dt.date.fromisoformat(passed or former.since) + dt.timedelta(days=EXPIRY_DAYS)).isoformat()
         moved_on = next_state(former.state, verdict, former.verdict == "fail", today > expires)
         state = former.state if again and former is not unknown else moved_on
-        told = f"{verdict} with stability {verdicts.stability[entry.segment_id]:.2f} as of {today}; {entry.change}"
+        told = f"{verdict} with stability {verdicts.stability[entry.segment_id]:.2f} as of {today}; {'first found' if entry.change == 'born' else entry.change}"
         key = former.key or f"s{number:04d}"
         rows.append((key, entry.segment_id, state, verdict, former.since, passed, expires, told))
     continued = {row[0] for row in rows}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from workbench.clustering.representation import Space
 from workbench.clustering.segmenter import Segmenter
+from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError
 
 FORMAT = 2
@@ -40,15 +41,32 @@ def load_model(content: bytes) -> Segmenter:
     try:
         foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
         plain: Any = None if foreign else skops.io.loads(content, trusted=TRUSTED)
-        if foreign or plain["format"] != FORMAT:
+        if foreign:
             raise InputError("The model holds what no segmenter holds: " + ", ".join(foreign)[:200])
-        return _built(plain)
+        if plain["format"] != FORMAT:
+            raise InputError(f"It has format {plain['format']}, this version reads {FORMAT}")
+        return _checked(_built(plain))
     except Exception as fault:  # noqa: BLE001  a foreign file can break the reader anywhere
         raise InputError(
             f"This is not a segmenter's model ({str(fault).splitlines()[0][:200] or type(fault).__name__}).",
             "Nothing in it was run: a model from elsewhere could hold a program.",
             "use the models/segmenter.skops that a run of this version wrote",
         ) from None
+
+
+def _checked(segmenter: Segmenter) -> Segmenter:
+    """The same; ValueError where its parts do not fit each other."""
+    ClusteringSettings(**segmenter.get_params())
+    wide, of_centre = len(segmenter.get_feature_names_out()), segmenter.centre_segment_
+    fits = {
+        "centres": segmenter.centres_.shape == (len(of_centre), wide) and np.isfinite(segmenter.centres_).all(),
+        "segments": np.array_equal(np.unique(of_centre), np.arange(segmenter.n_segments_)),
+        "macro-segments": len(segmenter.macro_) == segmenter.n_segments_,
+        "grids": all((np.diff(at) > 0).all() and np.isfinite(told).all() for at, told in segmenter.space_.grids_.values()),
+    }
+    if wrong := [name for name, holds in fits.items() if not holds]:
+        raise ValueError(f"its {' and '.join(wrong)} do not fit the rest")
+    return segmenter
 
 
 def _built(plain: dict[str, Any]) -> Segmenter:

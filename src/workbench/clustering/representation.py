@@ -36,7 +36,7 @@ SHAPE = {
 MANY, SHAPE_OF_MANY = 5000, SHAPE | {"learning_rate": 0.1, "max_iter": 60, "max_leaf_nodes": 12}
 
 
-class Space(TransformerMixin, BaseEstimator):
+class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Features -> coordinates: predicted outcomes in units of their spread, then today's features by relevance.
 
     With too little history to learn from (under 200 customers, or outcomes that do not vary) the coordinates are the features
@@ -51,7 +51,7 @@ class Space(TransformerMixin, BaseEstimator):
         self, X: pd.DataFrame, y: Any = None, *, earlier: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None,
         relevance: pd.Series | None = None,
     ) -> Space:  # fmt: skip
-        """Today's features, features and outcomes of the earlier window (same columns as today's), relevance per feature (1 where left out)."""
+        """Today's features, features and outcomes of the earlier window (same columns as today's), relevance per feature (0 for those that it leaves out; 1 without it)."""
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.medians_ = finite(X).median().fillna(0.0)
         self.models_ = {} if earlier is None else learn(earlier, outcomes, self.seed)
@@ -145,8 +145,8 @@ def batches(frame: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _predict_batch(models: dict[str, Any], features: pd.DataFrame) -> np.ndarray:
-    if features.empty:
-        return np.empty((0, len(models)))
+    if features.empty or not models:  # nothing can be learned where no outcome varies, as in half of the customers
+        return np.empty((len(features), len(models)))
     x = finite(features).to_numpy()
     return np.stack([m.predict_proba(x)[:, 1] if hasattr(m, "predict_proba") else m.predict(x) for m in models.values()], axis=1)
 

@@ -56,7 +56,7 @@ class Condition:
         """The condition for readers."""
         if np.isinf(self.bound):
             return f"{noun} {'known' if self.below else 'unknown'}"
-        bound = f"{100 * self.bound:,.6g} %" if unit == "share" else f"{self.bound:,.6g}"
+        bound = f"{100 * self.bound:,.15g} %" if unit == "share" else f"{self.bound:,.15g}"
         return f"{noun} {'at most' if self.below else 'above'} {bound}{' (or unknown)' if self.missing else ''}"
 
 

@@ -127,13 +127,16 @@ def replication(method: Method, odd: Slice, even: Slice, seed: int) -> dict[str,
     """The method on odd and on even weeks -> replication_ami, replication_ari (Vinh et al. 2010; Hubert & Arabie 1985), replication_null.
 
     Over customers in both, mean over the method's fits. The null is the 95th percentile of the AMI when one labelling is permuted.
-    NaN where the method finds no segments on half of the events.
+    NaN where the method finds no segments on half of the events, or fewer than two customers are in both halves.
     """
+    both = odd.today.index.intersection(even.today.index)
+    unknown = dict.fromkeys(("replication_ami", "replication_ari", "replication_null"), np.nan)
+    if len(both) < 2:
+        return unknown
     try:
         fits = [[pd.Series(method.fit(part, seed + i), part.today.index) for part in (odd, even)] for i in range(method.seeds)]
     except QualityGate:
-        return dict.fromkeys(("replication_ami", "replication_ari", "replication_null"), np.nan)
-    both = odd.today.index.intersection(even.today.index)
+        return unknown
     pairs = [(first[both].to_numpy(), second[both].to_numpy()) for first, second in fits]
     generator = np.random.default_rng(seed)
     a, b = pairs[0]
@@ -166,6 +169,7 @@ def score_methods(
     """
     if outcomes is None:
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    outcomes = outcomes.astype(float)  # yes and no are 1 and 0
     judged = _judged(outcomes, ceiling)
     drawn = outcomes.index[draw_rows(len(outcomes), settings.sample_limit, settings.seed + 2)]
     parts = {name: part.of(drawn) for name, part in slices.items()}

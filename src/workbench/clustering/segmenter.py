@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from workbench.clustering import choice, cluster, stability
+from workbench.clustering.frames import aligned, as_frame
 from workbench.clustering.representation import Each, Space, batches
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
@@ -64,8 +65,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
         each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
         """
-        self.__dict__.pop("knows_", None)  # of an earlier fit
-        X = _frame(X)
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)  # of an earlier fit: one that fails leaves nothing
+        self._settings()  # wrong parameters are told before anything is computed
+        X, relevance = as_frame(X), None if relevance is None else relevance.rename(index=str)
         if len(X) < MIN_CUSTOMERS:
             raise InputError(
                 f"{len(X)} customers have an order in the window; segments need at least {MIN_CUSTOMERS}.",
@@ -75,7 +78,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
         if earlier is not None or outcomes is not None:
-            earlier, outcomes = _aligned(X, earlier, outcomes)
+            earlier, outcomes = aligned(X, earlier, outcomes)
             learned = draw_rows(len(earlier), max(LEARNED, self.sample_limit), self.seed)
             earlier, outcomes = earlier.iloc[learned], outcomes.iloc[learned]
         self.space_ = Space(self.tail_weight, self.seed).fit(
@@ -106,6 +109,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows, each)
+        self._number(cuts[self.base_count_].sizes)
         return self
 
     @functools.cached_property
@@ -127,7 +131,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """Features -> coordinates in the space that segments were found in."""
         check_is_fitted(self, "centres_")
-        return self.space_.transform(_frame(X))
+        return self.space_.transform(as_frame(X, self.space_.feature_names_in_))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the coordinates."""
@@ -137,7 +141,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     def place(self, X: Any, predicted: pd.DataFrame | None = None, each: Each = map) -> tuple[np.ndarray, np.ndarray]:
         """Features -> segment and strength per customer, in batches; predicted: their outcomes, where known already."""
         check_is_fitted(self, "centres_")
-        X = _frame(X)
+        X = as_frame(X, self.space_.feature_names_in_)
         parts = batches(X)
         known = [None] * len(parts) if predicted is None else batches(predicted)
         found = list(each(self._borders().place, zip(parts, known, strict=True)))
@@ -225,6 +229,17 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         else:
             self.labels_, self.strengths_ = self.place(X, self.predicted_, each)
 
+    def _number(self, sizes: np.ndarray) -> None:
+        """Segments by falling size among all customers, where the sample has them in another order."""
+        counts = np.bincount(self.labels_, minlength=self.n_segments_)
+        if (np.diff(counts) <= 0).all():
+            return
+        falling = np.argsort(-counts, kind="stable")
+        number = np.argsort(falling)
+        self.labels_, self.centre_segment_ = number[self.labels_], number[self.centre_segment_]
+        self.persistence_ = self.persistence_[falling]
+        self._group_macros(sizes)
+
 
 @dataclass(frozen=True)
 class Borders:
@@ -278,44 +293,12 @@ def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
         known = np.quantile(known, np.linspace(0, 1, 1001), method="nearest") if len(known) else known
         along += weight * np.where(np.isnan(values), 0.5, np.searchsorted(known, values, "right") / max(len(known), 1))
     order, generator = np.argsort(along, kind="stable"), np.random.default_rng(seed)
-    chosen = [generator.choice(part, round(limit * len(part) / len(X)), replace=False) for part in np.array_split(order, 20)]
+    strata = np.array_split(order, 20)
+    ends = np.round(limit * np.cumsum([len(part) for part in strata]) / len(X)).astype(int)
+    chosen = [generator.choice(part, n, replace=False) for part, n in zip(strata, np.diff(ends, prepend=0), strict=True)]
     return np.sort(np.concatenate(chosen))
 
 
 def macro_count(k: int) -> int:
     """How many macro-segments stand above k segments: about one for four, at least two."""
     return max(2, round(k / 4))
-
-
-def _aligned(X: pd.DataFrame, earlier: Any, outcomes: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The earlier window with today's features in their order, and its outcomes as numbers, customer by customer."""
-    if earlier is None or outcomes is None:
-        raise InputError(
-            f"fit was given {'outcomes without earlier features' if earlier is None else 'earlier features without outcomes'}.",
-            "Nothing can be learned from one of the two.",
-            "give fit both earlier and outcomes, or neither",
-        )
-    earlier = _frame(earlier)
-    if missing := [name for name in X.columns if name not in earlier]:
-        raise InputError(
-            f"The earlier window lacks {len(missing)} of {X.shape[1]} features: {', '.join(missing[:5])}.",
-            "What is learned there is applied to today's features.",
-            "compute the same features for both",
-        )
-    if not outcomes.index.equals(earlier.index) and outcomes.index.is_unique and earlier.index.isin(outcomes.index).all():
-        outcomes = outcomes.loc[earlier.index]
-    if len(outcomes) != len(earlier):
-        raise InputError(
-            f"The earlier window has features of {len(earlier)} customers and outcomes of {len(outcomes)}.",
-            "An outcome would be learned from another customer's features.",
-            "give both the same index",
-        )
-    return earlier if earlier.columns.equals(X.columns) else earlier[list(X.columns)], outcomes.astype(float)
-
-
-def _frame(X: Any) -> pd.DataFrame:
-    """Features as a frame with names for columns; those of a bare array are named by their places."""
-    if isinstance(X, pd.DataFrame):
-        return X if all(isinstance(name, str) for name in X.columns) else X.rename(columns=str)
-    X = np.asarray(X, float)
-    return pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])

@@ -199,6 +199,8 @@ def parse_moment(column: ir.Column, pattern: str, zone: str, since: date | None 
         return _moment(ibis.cases((number.between(-latest // 4, latest), number)) * (1_000_000 // _EPOCHS[pattern]))
     if pattern in NAIVE_FORMATS and not column.type().is_temporal():
         return _in_zone(_counted_clock(column, pattern, since), zone)
+    if column.type().is_numeric():  # 19970101 is a day as it is written, no count of seconds
+        column = column.try_cast("int64").cast("string")
     if not column.type().is_string():
         return column.cast(MOMENT) if getattr(column.type(), "timezone", None) else _in_zone(column.cast("timestamp"), zone)
     text = trimmed(column)

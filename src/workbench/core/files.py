@@ -63,7 +63,7 @@ def disk_fault(path: Path, fault: BaseException) -> EnvironmentFault:
     return EnvironmentFault(
         f"{path.name} could not be written to {folder}: {reason} ({free:,.0f} MiB free).",
         "The stage stopped; every file written before is whole and unchanged.",
-        "free some space or choose another folder, then run again with --resume",
+        "free some space or choose another folder, then run again (`workbench run` with --resume)",
     )
 
 

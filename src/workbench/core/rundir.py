@@ -303,6 +303,8 @@ class Run:
         path, record = self.table_path(name), self._record(name)
         owner = next((s for s in STAGES if name in self.manifest["stages"].get(s, {}).get("tables", {})), self._stage or "ingest")
         again = f"workbench run --resume --run-id {self.path.name} --from {owner}"
+        if self.manifest["state"] == "finished":
+            again = "restore the file, or run again under another name: a finished run is never changed"
         if record is None:
             raise InputError(f'{self.path} has no table "{name}".', "This stage builds on it.", again)
         found = sha256(path) if path.exists() else "no file"

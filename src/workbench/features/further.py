@@ -34,7 +34,9 @@ def further_features(run: Any, scored: Any) -> pd.DataFrame:
     events = _beside(mine, theirs, round((scored.config.as_of - run.config.as_of).days / 7))
     everybody = matrix.prepared(events, window.zone, known.customers, known.people, known.texts)
     features = matrix.build_features(everybody, plan, window).set_index("customer_id")
-    return features[features.index.isin(known.ids)]
+    features = features[features.index.isin(known.ids)]
+    matrix.check_orders(len(features), len(known.customers), window)
+    return features
 
 
 def _known(run: Any, events: ir.Table) -> matrix.Known:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from workbench.core.config import Attributes, FeatureSettings
 from workbench.core.engine import count_rows, fetch, fetch_row, local_times
+from workbench.core.errors import InputError
 from workbench.core.event_types import PURCHASES
 from workbench.features import accounts, affinity, attention, engagement, habits, intent, outcomes, profile, purchases, topics
 from workbench.features.catalog import Feature
@@ -220,6 +221,16 @@ def build_features(known: Known, plan: Plan, window: Window) -> pd.DataFrame:
     counts = [f.feature for f in declared if f.unit in COUNTS]
     frame[counts] = frame[counts].fillna(0.0)
     return frame.reset_index()
+
+
+def check_orders(ordered: int, customers: int, window: Window) -> None:
+    """Raise InputError where none of the customers has an order in the window."""
+    if ordered == 0:
+        raise InputError(
+            f"None of {customers:,} customers has an order in the {window.days} days before {window.as_of}.",
+            "Features describe what customers did; of these nothing is known.",
+            "set as_of to the day on which the data end, and see what `workbench check` says of their moments",
+        )
 
 
 def as_counted(known: Known, plan: Plan, features: pd.DataFrame) -> pd.DataFrame:
