@@ -37,8 +37,8 @@ STYLE = """
 nav{position:sticky;top:0;background:#fff;border-bottom:1px solid var(--line);padding:.6rem 1.2rem;z-index:1}
 nav a{display:inline-block;margin-right:1.1rem;text-decoration:none;color:var(--accent)}nav a.here{color:var(--ink);font-weight:600}
 main{max-width:66rem;margin:0 auto;padding:1rem 1.2rem 4rem}p,li{max-width:46rem}h1{font-size:1.8rem;line-height:1.2}h2{margin-top:2.2rem;border-top:1px solid var(--line);padding-top:1rem}
-img{max-width:100%;height:auto}table{border-collapse:collapse;font-size:.88rem;margin:.6rem 0 1.2rem;display:block;overflow-x:auto}
-caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.3rem .7rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
+img{max-width:100%;height:auto}table{border-collapse:collapse;font-size:.84rem;margin:.6rem 0 1.2rem;display:block;overflow-x:auto}
+caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.3rem .5rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 thead th{border-bottom:2px solid var(--ink)}tbody tr:hover{background:#f6f8fa}pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:.82rem}
 .anchor-link,.jp-InputPrompt,.jp-OutputPrompt,.prompt{display:none}footer{color:var(--grey);font-size:.85rem;border-top:1px solid var(--line);margin-top:3rem;padding-top:.8rem}
 .tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;margin:.4rem 0 .8rem;padding:0}.tiles li{flex:1 1 9rem;border:1px solid var(--line);border-radius:4px;padding:.4rem .7rem}

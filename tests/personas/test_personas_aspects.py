@@ -184,3 +184,10 @@ def test_every_function_has_a_page_for_every_segment(con):
     assert said["sales", 0, "to recommend"] == "nothing new"
     vips = sum(int(t.split()[0].replace(",", "")) for t in said.xs(("sales", "VIPs"), level=(0, 2)))
     assert vips == spent.vip.sum() > 0
+
+
+def test_one_strong_effect_alone_makes_no_type_of_buyer():
+    signs = ["discount_share", "own_brand_share", "coupon_redeemed_count", "price_tier", "line_value"]
+    rows = [(0, f, 3.0 if f == "coupon_redeemed_count" else 0.0) for f in signs] + [(1, f, 0.4 if i < 3 else -0.4) for i, f in enumerate(signs)]  # fmt: skip
+    types = score_archetypes(pd.DataFrame(rows, columns=["segment_id", "feature", "effect_size"]))
+    assert types.archetype.to_list() == ["mixed", "bargain hunter"]

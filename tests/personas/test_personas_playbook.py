@@ -76,24 +76,24 @@ def test_stage_counts_add_up_to_the_customers(rows):
 # -- stages ---------------------------------------------------------------------------------------------------------------
 
 CUSTOMERS = [
-    # recency, usual gap, orders, trend, first seen -> stage
-    (61, 30, 9, 0.5, "2020-01-01", "winback"),
-    (60, 30, 9, 0.5, "2020-01-01", "growth"),
-    (29, 3, 9, 0.5, "2020-01-01", "winback"),  # a daily customer has 28 days
-    (28, 3, 9, 0.5, "2020-01-01", "growth"),
-    (57, np.nan, 1, 1.0, "2020-01-01", "winback"),
-    (56, np.nan, 1, 1.0, "2020-01-01", "onboarding"),  # one order only
-    (5, 7, 4, 0.5, "2024-04-01", "onboarding"),  # new
-    (5, 7, 4, 0.5, None, "growth"),  # nobody knows since when
-    (5, 7, 4, 0.0, "2020-01-01", "growth"),
-    (5, 7, 4, -0.01, "2020-01-01", "retention"),
-    (5, 7, 4, np.nan, "2020-01-01", "retention"),
+    # recency, usual gap, orders, first seen -> stage
+    (61, 30, 9, "2020-01-01", "winback"),
+    (60, 30, 9, "2020-01-01", "retention"),
+    (46, 30, 9, "2020-01-01", "retention"),
+    (45, 30, 9, "2020-01-01", "growth"),
+    (29, 3, 9, "2020-01-01", "winback"),  # a daily customer has 28 days
+    (28, 3, 9, "2020-01-01", "retention"),
+    (21, 3, 9, "2020-01-01", "growth"),
+    (57, np.nan, 1, "2020-01-01", "winback"),
+    (56, np.nan, 1, "2020-01-01", "onboarding"),  # one order only
+    (5, 7, 4, "2024-04-01", "onboarding"),  # new
+    (5, 7, 4, None, "growth"),  # nobody knows since when
 ]
 
 
 def test_stages_by_hand():
     index = [f"c{i:02d}" for i in range(len(CUSTOMERS))]
-    columns = ["recency_days", "gap_days_mean", "order_count", "revenue_trend", "first_seen_at", "stage"]
+    columns = ["recency_days", "gap_days_mean", "order_count", "first_seen_at", "stage"]
     table = pd.DataFrame(CUSTOMERS, columns=columns, index=index)
     known = pd.DataFrame({"customer_id": index, "first_seen_at": pd.to_datetime(table.first_seen_at, utc=True)}).iloc[::-1]
     found = journey_stages(table, known, AS_OF, 92)
@@ -102,23 +102,23 @@ def test_stages_by_hand():
 
 
 CONTRACTS = [
-    # recency, orders, trend, running, running before -> stage: a yearly invoice long ago loses nobody, an ended contract does
-    (300, 1, -1.0, 2, 2, "retention"),
-    (300, 1, 1.0, 2, 2, "retention"),
-    (5, 12, 0.5, 0, 2, "winback"),
-    (5, 12, 0.5, -1, 1, "winback"),
-    (5, 1, 1.0, 1, 0, "onboarding"),
-    (5, 12, -0.5, 3, 2, "growth"),
-    (5, 12, -0.5, 1, 2, "retention"),
-    (300, 12, 0.5, np.nan, np.nan, "winback"),  # never had a contract: orders tell
-    (5, 12, 0.5, np.nan, np.nan, "growth"),
-    (5, 1, 0.5, np.nan, np.nan, "onboarding"),
+    # recency, orders, running, running before -> stage: a yearly invoice long ago loses nobody, an ended contract does
+    (300, 1, 2, 2, "retention"),
+    (300, 1, 2, 2, "retention"),
+    (5, 12, 0, 2, "winback"),
+    (5, 12, -1, 1, "winback"),
+    (5, 1, 1, 0, "onboarding"),
+    (5, 12, 3, 2, "growth"),
+    (5, 12, 1, 2, "retention"),
+    (300, 12, np.nan, np.nan, "winback"),  # never had a contract: orders tell
+    (5, 12, np.nan, np.nan, "growth"),
+    (5, 1, np.nan, np.nan, "onboarding"),
 ]
 
 
 def test_stages_under_contract_by_hand():
     index = [f"c{i:02d}" for i in range(len(CONTRACTS))]
-    columns = ["recency_days", "order_count", "revenue_trend", "running", "running_before", "stage"]
+    columns = ["recency_days", "order_count", "running", "running_before", "stage"]
     table = pd.DataFrame(CONTRACTS, columns=columns, index=index).assign(gap_days_mean=30.0)
     known = pd.DataFrame({"customer_id": index, "first_seen_at": pd.Timestamp("2020-01-01", tz="UTC")})
     held = table[["running", "running_before"]].dropna().astype("int64").iloc[::-1]

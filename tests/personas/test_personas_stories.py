@@ -85,7 +85,7 @@ def test_names_that_differ_only_in_the_order_of_words_are_one_name():
         ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0, value=1.0, base=1.0
     )
     names = name_segments(compared, catalog(), pd.Series({0: 20, 1: 10}))
-    assert names.to_dict() == {0: "Large-order discount-seeking shoppers", 1: "Discount-seeking weekend shoppers"}
+    assert names.to_dict() == {0: "Large-order high-discount shoppers", 1: "High-discount weekend shoppers"}
 
 
 def test_what_is_bought_alone_makes_a_name_and_words_run_out_before_numbers_begin():
@@ -280,7 +280,7 @@ def test_a_story_quotes_what_they_write_and_says_what_is_not_known():
     told = PERSONAS.set_index("segment_id")
     assert "They write most about late delivery (12 % of members, all customers: 9 %): “It came 3 days late.” (tickets, row 1,503)." in told.body[1]  # fmt: skip
     assert all("write most" not in told.body[i] for i in told.index if i != 1)
-    assert "what matters to them (of 100 %)" in told.caution[0]  # this company asks nobody
+    assert "what matters to them (for 100 %)" in told.caution[0]  # this company asks nobody
     assert told.caution.str.contains("of nobody why they do it").all()
     assert (told.story == told.body + " " + told.caution).all()
 

@@ -15,15 +15,15 @@ SEASONS = {"spring": (3, 4, 5), "summer": (6, 7, 8), "autumn": (9, 10, 11), "win
 WIDE = dt.Decimal(19, 4)  # a product of two decimals of 18 digits would overflow
 YEAR = 365  # a season is a habit only where the window has seen all four
 
-TENURE = Feature("tenure_days", "tenure", "days", "days since the first order known", "have been customers for long", "are new customers", "timing", "days as a customer")  # fmt: skip
+TENURE = Feature("tenure_days", "tenure", "days", "days since the first order known", "were first seen earlier than others", "were first seen later than others", "timing", "days as a customer")  # fmt: skip
 ORDER_VALUES = (
     Feature("order_value_cv", "order", "ratio", "standard deviation of order values over their mean", "place orders of very different size", "place orders of much the same size", "offer", "spread of order values"),
-    Feature("large_order_share", "order", "share", "share of orders above twice the average order value of all customers, shrunk", "place very large orders more than others", "place very large orders less than others", "offer", "very large orders"),
+    Feature("large_order_share", "order", "share", "share of orders above twice the average order value of all customers, shrunk", "place very large orders more often than others", "place very large orders less often than others", "offer", "very large orders"),
     Feature("overdue_ratio", "cadence", "ratio", "days since the last order over the customer's mean days between orders", "are overdue by their own rhythm", "are within their own rhythm", "timing", "time since the last order, in own rhythms"),
 )  # fmt: skip
 REPEATS = (
     Feature("item_count", "variety", "items", "different items bought", "buy many different items", "buy few different items", "product", "items bought"),
-    Feature("repurchase_share", "variety", "share", "share of order lines with an item of an earlier order in the window, shrunk", "buy the same items again more than others", "buy the same items again less than others", "product", "items bought again"),
+    Feature("repurchase_share", "variety", "share", "share of order lines with an item of an earlier order in the window, shrunk", "buy the same items again more often than others", "buy the same items again less often than others", "product", "items bought again"),
 )  # fmt: skip
 SEASONAL = tuple(
     Feature(f"{season}_share", "season", "share", f"share of orders in {season} (northern months), shrunk", f"order mostly in {season}", f"seldom order in {season}", "timing", f"orders in {season}")

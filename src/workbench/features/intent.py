@@ -20,8 +20,8 @@ VISITS = (
     Feature("actions_per_visit", "intent", "actions", "actions per visit", "do much in one visit", "do little in one visit", "content", "actions per visit"),
     Feature("days_since_visit", "intent", "days", "days since the last visit in the window", "have not visited for long", "visited lately", "channel", "days since the last visit"),
 )  # fmt: skip
-BROWSE = Feature("browse_only_share", "intent", "share", f"share of browsing days without an order within {BUY_DAYS} days, shrunk", "browse without buying more than others", "browse without buying less than others", "offer", "browsing without buying")  # fmt: skip
-CARTS = Feature("cart_abandon_share", "intent", "share", "share of days with a filled cart that no order or checkout followed within the set hours, shrunk", "leave carts behind more than others", "leave carts behind less than others", "offer", "abandoned carts")  # fmt: skip
+BROWSE = Feature("browse_only_share", "intent", "share", f"share of browsing days without an order within {BUY_DAYS} days, shrunk", "more often browse and do not buy", "more often buy when they browse", "offer", "browsing without buying")  # fmt: skip
+CARTS = Feature("cart_abandon_share", "intent", "share", "share of days with a filled cart that no order or checkout followed within the set hours, shrunk", "leave carts behind more often than others", "leave carts behind less often than others", "offer", "abandoned carts")  # fmt: skip
 SEARCHES = (
     Feature("recent_searches", "intent", "searches", "searches in the months before as_of that are set as recent", "searched a lot lately", "hardly searched lately", "content", "recent searches"),
     Feature("search_topics", "intent", "topics", "different things searched for in those months", "search for many different things", "search for few things", "content", "topics searched for"),

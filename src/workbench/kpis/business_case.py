@@ -150,7 +150,7 @@ def describe_people(
 
     spend: expected in the next horizon, or what was spent in the last where nothing is predicted; residual: spend of the period
     less what that of the period before explains; addressable: 1 where any consent is a yes, or where none is recorded at all;
-    running: contacts per week that reach them already; lapse: customer_id, predicted (chance of ordering nothing), times spend = lapsing.
+    running: contacts per week that reach them already; lapse: customer_id, predicted (chance of ordering nothing), times what was spent in the last = lapsing.
     """
     people = journey[["customer_id", "stage"]].merge(segments[["customer_id", "segment_id"]], on="customer_id")
     people = people.merge(sums, on="customer_id", how="left")
@@ -159,7 +159,7 @@ def describe_people(
     people["residual"] = _unexplained(spent, people.get("revenue_before"))
     people["addressable"] = people.customer_id.map(_addressable(customers)).fillna(0.0)
     people["running"] = people.customer_id.map(running.set_index("customer_id").running).fillna(0.0)
-    people["lapsing"] = people.spend * people.customer_id.map(lapse.set_index("customer_id").predicted)
+    people["lapsing"] = spent.fillna(0.0) * people.customer_id.map(lapse.set_index("customer_id").predicted)
     return people
 
 

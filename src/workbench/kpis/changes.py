@@ -106,10 +106,10 @@ def build_kpi_changes(before: pd.DataFrame, now: pd.DataFrame, lineage: pd.DataF
 
 
 def _known(kpis: pd.DataFrame, kpi: str) -> pd.DataFrame | None:
-    """One KPI by segment; None where the total has no value, or a part of it is not known and mix and rate would not add up."""
+    """One KPI by segment; None where the total has no value or nothing to divide by, or a part of it is not known and mix and rate would not add up."""
     one = kpis[kpis.kpi == kpi].set_index("segment_id")
     total, parts = one.loc[TOTAL], one.drop(TOTAL)
-    whole = math.isclose(parts.denominator.sum(), total.denominator, rel_tol=1e-9)
+    whole = total.denominator != 0 and math.isclose(parts.denominator.sum(), total.denominator, rel_tol=1e-9)
     return one if whole and math.isclose(parts.numerator.sum(), total.numerator, rel_tol=1e-9, abs_tol=1e-9) else None
 
 
@@ -231,9 +231,9 @@ def refit_by(signals: pd.DataFrame, before: dt.date, now: dt.date) -> dt.date:
 
 
 def advise_segments(registry: pd.DataFrame, kpis: pd.DataFrame, quality: pd.DataFrame) -> pd.DataFrame:
-    """The later run's registry, KPIs and segments -> advice (sunset, retest, develop, keep) per living or put down segment, and why.
+    """The later run's registry, KPIs and segments -> advice (sunset, retest, develop, keep) per living or retired segment, and why.
 
-    sunset: put down, or failing; retest: on watch, or proposed and not yet passed a second time; develop: passed, and its revenue
+    sunset: retired, or failing; retest: on watch, or proposed and not yet passed a second time; develop: passed, and its revenue
     grows more than that of all customers (the interval excludes theirs); keep: the rest. With many segments some intervals do so by
     chance, and `why` says how many.
     """
@@ -241,7 +241,7 @@ def advise_segments(registry: pd.DataFrame, kpis: pd.DataFrame, quality: pd.Data
     names = quality.set_index("segment_id").segment_name
     compared = growth[growth.versus_total.isin(["above", "below", "alike"])]
     by_chance = ((1 - compared.confidence) / 2).sum()
-    chance = f" (of {len(compared)} segments compared, about {by_chance:.1g} would by chance alone)"
+    chance = f" (of {len(compared)} segments compared, about {by_chance:.1g} would by chance alone; they were found in the period that this growth ends with, so it partly tells how)"
     rows = [(*_advice(row, growth.versus_total.get(row.segment_id, ""), chance), row) for row in registry.itertuples()]
     return pd.DataFrame(
         {
@@ -258,7 +258,7 @@ def _advice(row: tuple, growth: str, chance: str) -> tuple[str, str]:
         case "sunset", _:
             return "sunset", row.evidence
         case _, "fail":
-            return "sunset", "does not survive resampling; once more and it is put down"
+            return "sunset", "does not survive resampling; once more and it is retired"
         case "proposed", "pass":
             return "retest", "passed for the first time: pilots only, with a control group, until it passes again"
         case (("watch" | "proposed"), _) | (_, "watch"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-# What a type of buyer is high (+1) or low (-1) in; its score is the mean effect size on that side over the features a run has.
+# What a type of buyer is high (+1) or low (-1) in; its score is the mean effect size on that side over the features a run has, each counted
+# as 1 at most: one strong effect alone makes no type.
 ARCHETYPES = {
     "bargain hunter": {"discount_share": 1, "own_brand_share": 1, "coupon_redeemed_count": 1, "price_tier": -1, "line_value": -1},
     "quality buyer": {"price_tier": 1, "line_value": 1, "margin_rate": 1, "discount_share": -1, "own_brand_share": -1},
@@ -13,7 +14,7 @@ ARCHETYPES = {
 }
 TIERS = {"bargain hunter": "value", "quality buyer": "premium"}
 MARKED = 0.2  # an effect below says nothing
-TYPICAL, AHEAD = 0.3, 0.1  # a type is told from such a mean effect on, and so far ahead of the next type
+TYPICAL, AHEAD = 0.3, 0.1  # a type is told from such a median effect on, and so far ahead of the next type
 FUNCTIONS = ("marketing", "sales", "service", "product")
 
 
@@ -33,7 +34,7 @@ def score_archetypes(compared: pd.DataFrame) -> pd.DataFrame:
 
 def _mean_effect(wide: pd.DataFrame, signs: dict[str, int]) -> pd.Series:
     here = [feature for feature in signs if feature in wide]
-    return sum((wide[f].fillna(0) * signs[f] for f in here), pd.Series(0.0, index=wide.index)) / max(len(here), 1)
+    return (wide[here].fillna(0.0).clip(-1, 1) * pd.Series(signs)[here]).mean(axis=1).fillna(0.0)
 
 
 def unmet_needs(drivers: pd.DataFrame, quotes: pd.DataFrame, compared: pd.DataFrame, catalog: pd.DataFrame) -> pd.Series:

@@ -34,7 +34,7 @@ LEADS = {
     "midday_share": ("Midday", ""),
     "afternoon_share": ("Afternoon", ""),
     "evening_share": ("Evening", ""),
-    "discount_share": ("Discount-seeking", "Full-price"),
+    "discount_share": ("High-discount", "Low-discount"),
     "own_brand_share": ("Own-brand", "Brand-name"),
     "category_count": ("Many-category", "Few-category"),
     "coupon_redeemed_count": ("Offer-redeeming", ""),
@@ -77,7 +77,7 @@ def name_segments(
 ) -> pd.Series:
     """All comparisons (see `compare_segments`) -> segment_id: name; unique, at most four words, the same for the same data.
 
-    The two strongest traits of different kinds make the name: "Large-order discount-seeking shoppers", or with a category
+    The two strongest traits of different kinds make the name: "Large-order high-discount shoppers", or with a category
     "Large-order produce buyers"; kind b2b: "accounts". kept: names that segments have already (see `kept_names`, `still_true`).
     Larger segments choose first; a taken name gives way to the next pair.
     """
@@ -129,12 +129,11 @@ def fault_of_name(name: str) -> str:
 def name_macros(
     above: pd.DataFrame, compared: pd.DataFrame, member: pd.Series, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c"
 ) -> pd.Series:
-    """The same for macro-segments (above: compared by macro_id in the column segment_id): the strongest free trait that none of their segments contradicts.
+    """The same for macro-segments (above: compared by macro_id in the column segment_id): the strongest free trait on whose other side none of their segments lies.
 
-    compared: the segments' comparisons; member: see `macro_of`. "Occasional customers" hold no segment that is surely steady.
+    compared: the segments' comparisons; member: see `macro_of`. "Occasional customers" hold no segment that is steadier than everybody.
     """  # fmt: skip
-    sure = compared[(compared.ci_low > 0) | (compared.ci_high < 0)]
-    sides = zip(sure.segment_id.map(member), sure.feature, np.sign(sure.effect_size), strict=True)
+    sides = zip(compared.segment_id.map(member), compared.feature, np.sign(compared.effect_size), strict=True)
     against = {(macro, feature, -side) for macro, feature, side in sides}
     mine = zip(above.segment_id, above.feature, np.sign(above.effect_size), strict=True)
     return _choose(

@@ -74,10 +74,10 @@ def journey_stages(
 ) -> pd.Series:
     """Today's stage of each segmented customer, by the first rule that fits; index: customer_id.
 
-    winback: no order for more than twice their usual gap and 28 days; onboarding: first seen within the horizon before
-    as_of or one order only; growth: spending not falling; retention: the rest. Acquisition holds no customers. Of customers
-    with contracts (see `count_contracts`) these tell instead of orders: winback: none runs any more; onboarding: none ran one
-    horizon ago; growth: more run than one horizon ago; retention: the rest.
+    winback: no order for more than twice their usual gap (at least 14 days); onboarding: first seen within the horizon before
+    as_of or one order only; retention: no order for more than one and a half usual gaps; growth: the rest. Acquisition holds no
+    customers. Of customers with contracts (see `count_contracts`) these tell instead of orders: winback: none runs any more;
+    onboarding: none ran one horizon ago; growth: more run than one horizon ago; retention: the rest.
     """
     usual = features.gap_days_mean.fillna(28.0).clip(lower=14.0)
     since = (as_of - customers.set_index("customer_id").first_seen_at.reindex(features.index)).dt.days
@@ -86,10 +86,10 @@ def journey_stages(
         [
             np.where(bound, ended, features.recency_days > 2 * usual),
             (since < horizon_days) | np.where(bound, fresh, features.order_count < 2),
-            np.where(bound, grown, features.revenue_trend >= 0),
+            np.where(bound, ~grown, features.recency_days > 1.5 * usual),
         ],
-        ["winback", "onboarding", "growth"],
-        "retention",
+        ["winback", "onboarding", "retention"],
+        "growth",
     )
     return pd.Series(stage, index=features.index).astype("str")
 

@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.core.errors import WorkbenchError
 from workbench.personas.aspects import APART, KNOWN_WELL
 
-QUOTED = ("They write most about", "Of what they write most is about")  # more than everybody does, or no more
+QUOTED = ("They write most about", "The topic they write about most often is")  # more than everybody does, or no more
 LEADS = {
     APART: "They", "channel": "Channels: they", "content": "Content: they", "priority": "What matters to them: they",
     "demand": "Sales talks: they",
@@ -87,7 +87,7 @@ def tell_quote(row: object) -> str:
 def _not_known(unknown: pd.DataFrame) -> str:
     """What the data do not carry, the least known first."""
     rows = unknown[unknown.known < KNOWN_WELL].itertuples(index=False)
-    told = [f"{row.unknown} (of {100 * (1 - row.known):.0f} %)" for row in rows]
+    told = [f"{row.unknown} (for {100 * (1 - row.known):.0f} %)" for row in rows]
     return f"Not known: {'; '.join(told)}; and of nobody why they do it." if told else ""
 
 

@@ -27,7 +27,7 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
     best = case[case["best"] > 0].sort_values("best")
     unsure, pay, lose = (int((case.verdict == verdict).sum()) for verdict in ("not distinguishable from zero", "pays", "loses"))
     surely = "none surely pays" if pay == 0 else f"{pay} surely pay{'s' if pay == 1 else ''}"
-    counts = f"Under these assumptions, of {len(case)} possible actions {surely}, {unsure} cannot be told from zero and {lose} lose. {int(case.chosen.sum())} are expected to bring more than they cost, belong to a segment that passed its test, and fit into budget and hours."  # fmt: skip
+    counts = f"Of {len(case)} possible actions {surely}, {unsure} cannot be told from zero and {lose} lose; {int((case.value < 0).sum())} are expected to cost more than they bring. {int(case.chosen.sum())} are expected to bring more than they cost, belong to a segment that passed its test, and fit into budget and hours."  # fmt: skip
     if best.empty:
         return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
     first = case.iloc[0]
@@ -43,14 +43,10 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
 
 
 def _say_action(row: tuple, currency: str) -> str:
-    try_it = (
-        "pilot it first, half treated"
-        if row.power >= ENOUGH
-        else "too few to pilot alone, so try it together with the other segments that get it"
-    )
+    try_it = "pilot it first, half treated" if row.power >= ENOUGH else "too few to pilot alone"
     sure = "" if row.verdict == "pays" else f"; pays with a chance of {row.pays:.0%}, {row.verdict}: {try_it}"
     limit = "" if row.chosen else f". **Not within the limits:** {theme.plain(row.reason)}"
-    return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.reachable:,.0f} of them reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
+    return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.reachable:,.0f} reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
 
 def say_waiting(case: pd.DataFrame, currency: str) -> str:
@@ -58,7 +54,7 @@ def say_waiting(case: pd.DataFrame, currency: str) -> str:
     chosen = case[case.chosen]
     lapsing = case.lapsing.sum(min_count=1)
     told = (
-        f"Of the spend expected in the next horizon, {_money(lapsing, currency, '{:,.0f}')} is at risk (each customer's chance of ordering nothing times the expected spend, over the cells with an action); acting would save some of it at most."
+        f"Of what these customers spent in the last horizon, {_money(lapsing, currency, '{:,.0f}')} is at risk in the next (each customer's spend times the predicted chance of ordering nothing, over the cells with an action); acting would save some of it at most."
         if pd.notna(lapsing)
         else "No chance of lapsing is predicted, so what leaves by itself is not known."
     )
@@ -71,7 +67,7 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     if ranked.empty:
         return "**No pilot is worth it:** no action has value, a segment that holds, and customers enough to see anything."
     told = "; ".join(
-        f"{theme.plain(r.treatment)} for {theme.plain(r.segment_name)} (a chance of {r.power:.0%} to see it; uplifts from {r.detectable_uplift:.0%} are seen with a chance of 80%)" for r in ranked.itertuples()
+        f"{theme.plain(r.treatment)} for {theme.plain(r.segment_name)} (if it works, seen with {r.power:.0%}; uplifts from {r.detectable_uplift:.0%} with 80%)" for r in ranked.itertuples()
     )  # fmt: skip
     first = pooled.iloc[0]
     small = (
@@ -79,10 +75,10 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
         if ranked.power.max() < ENOUGH
         else "Some segments are large enough to pilot alone"
     )
-    even = "Even together they would hardly show it" if first.power < ENOUGH else "Together they would show it"
+    even = "Even together they may fail to show it" if first.power < ENOUGH else "Together they would show it"
     return (
-        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it (those that did not pass take part, as nothing is claimed of them alone) reaches "
-        f"{first.addressed:,.0f} customers in one pilot, and an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
+        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it (also those that did not pass) reaches "
+        f"{first.addressed:,.0f} customers in one pilot, and if it works, an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
     )
 
 
@@ -91,7 +87,7 @@ def say_workload(work: pd.DataFrame) -> str:
     total = work.iloc[-1]
     fits = "fits" if total.hours_chosen <= total.capacity else "does not fit"
     everything = "fits as well" if total.hours <= total.capacity else "does not: automate what is routine, or join segments"
-    over = f"{int(total.over_cap):,} customers would be contacted too often, what runs already included." if total.over_cap else "Nobody would be contacted more often than the cap allows, what runs already included."  # fmt: skip
+    over = f"{int(total.over_cap):,} customers would be contacted too often, counting what runs already." if total.over_cap else "Nobody would be contacted more often than the cap allows, counting what runs already."  # fmt: skip
     return f"**Work:** the chosen actions need {total.hours_chosen:,.0f} of {total.capacity:,.0f} hours, which {fits}; all possible actions need {total.hours:,.0f}, which {everything}. **Contacts:** {over}"  # fmt: skip
 
 
@@ -144,7 +140,7 @@ def chart_actions(case: pd.DataFrame, most: int = 10) -> Axes:
     axes.hlines(top.index, top.value_low, top.value_high, color=shades, linewidth=3)
     axes.scatter(top.value, top.index, color=theme.INK, s=30, zorder=3)
     axes.axvline(0, color=theme.INK, linewidth=1)
-    axes.set_yticks(top.index, [f"{short(r.segment_name, 36)}\n{r.scenario}: {short(r.treatment, 40)}" for r in top.itertuples()], fontsize=7.5)  # fmt: skip
+    axes.set_yticks(top.index, [f"{short(r.segment_name, 44)}\n{r.scenario}: {short(r.treatment, 50)}" for r in top.itertuples()], fontsize=7.5)  # fmt: skip
     axes.xaxis.set_major_formatter("{x:,.0f}")
     counts = top.verdict.value_counts()
     axes.set_title(

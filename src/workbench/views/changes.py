@@ -25,7 +25,7 @@ def say_changed(found: Any) -> str:
     if not found.earlier:
         return "\n\n".join([NO_EARLIER, *lines])
     head = f"From run {theme.plain(found.earlier)} (as of {found.dates[0]}) to run {theme.plain(found.later)} (as of {found.dates[1]}):"
-    return "\n\n".join([*lines, head, "\n".join([_say_lineage(found.lineage), _say_moved(found), _say_drift(found.drift), _say_kpis(found)])])  # fmt: skip
+    return "\n\n".join([*lines, head, "\n".join([_say_lineage(found.lineage), _say_moved(found), _say_drift(found.drift), say_kpi_changes(found.kpi_changes)])])  # fmt: skip
 
 
 def _say_lineage(lineage: pd.DataFrame) -> str:
@@ -62,16 +62,11 @@ def _say_drift(drift: pd.DataFrame) -> str:
     return f"- **Features**: of {len(drift)}, {large} shifted much (index from 0.25) and {moderate} moderately (from 0.1){told}."
 
 
-def _say_kpis(found: Any) -> str:
-    total = found.kpi_changes[found.kpi_changes.segment_id == theme.TOTAL]
-    if found.dates[0] == found.dates[1] and (total.change == 0).all():
-        return "- **KPIs** of all customers are those of the same days, so they are the same."
-    return say_kpi_changes(found.kpi_changes)
-
-
 def say_kpi_changes(changed: pd.DataFrame) -> str:
     """kpi_changes -> one line of Markdown: the KPIs that changed beyond their intervals, with mix and rate."""
     total = changed[changed.segment_id == theme.TOTAL]
+    if (total.change == 0).all():
+        return f"- **KPIs**: none of {len(total)} changed at all, as where no day passed."
     sure = total[(total.ci_low > 0) | (total.ci_high < 0)]
     told = "; ".join(
         f"{theme.plain(r.name)} {CHANGES[r.unit].format(r.change)} (mix {CHANGES[r.unit].format(r.mix)}, rate {CHANGES[r.unit].format(r.rate)})"

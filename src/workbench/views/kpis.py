@@ -44,6 +44,8 @@ PARTS = {
     "buying": ("aov", "repeat_rate", "clv", "lapse_rate", "penetration", "revenue_growth", "cross_sell_rate", "profitability", "contribution"),
     "engagement": ("engagement_rate", "conversion_rate", "response_rate", "campaign_roi", "attributed_return", "cac", "nps"),
 }  # fmt: skip
+FEWEST_SHOWN = 5  # what fewer customers answered would tell of each of them
+SELECTED = "Segments were found in data that hold this period: what sets one apart here is partly how it was found. Expect the next period nearer to all customers."
 FUNNEL = {"interest_rate": "looked at offers", "cart_rate": "of these, filled a cart", "cart_order_rate": "of these, ordered"}
 
 
@@ -147,6 +149,8 @@ def content_table(content: pd.DataFrame) -> theme.Shown:
 def kpi_detail_table(kpis: pd.DataFrame, kpi: str) -> theme.Shown:
     """kpis -> one KPI for every segment: value, interval, n, what is over what (points apart), verdict; the highest first."""
     one = kpis[kpis.kpi == kpi].sort_values("value", ascending=False, na_position="last")
+    told = ["value", "ci_low", "ci_high", "numerator", "denominator"]
+    one = one.assign(**one[told].where(one.n >= FEWEST_SHOWN))
     sums = {} if (one.unit == "points").any() else {"numerator": one.numerator, "denominator": one.denominator}
     shown = pd.DataFrame(
         {
@@ -156,7 +160,11 @@ def kpi_detail_table(kpis: pd.DataFrame, kpi: str) -> theme.Shown:
         }
     )  # fmt: skip
     whole = dict.fromkeys(sums, "{:,.0f}")
-    return theme.table(shown, f"{_first_upper(one['name'].iloc[0])}: {one.definition.iloc[0]}", formats=whole)
+    return theme.table(
+        shown,
+        f"{_first_upper(one['name'].iloc[0])}: {one.definition.iloc[0]} (told by fewer than {FEWEST_SHOWN} customers: not shown)",
+        formats=whole,
+    )
 
 
 def chart_kpi_small_multiples(kpis: pd.DataFrame, chosen: Sequence[str] = DECISIVE) -> Figure:
@@ -253,7 +261,11 @@ def chart_retention(curves: pd.DataFrame, curve: str = "staying") -> Figure:
         ax.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
+    for ax in axes.flat[max(0, len(names) - columns) : len(names)]:  # the lowest of each column
+        ax.tick_params(labelbottom=True)
+    axes[0, 0].set_ylim(0, 1.03)
     figure.supxlabel("days since the first order in the data (band: interval; dashed: all customers)", fontsize=9)
+    figure.supylabel("not lapsed yet" if curve == "staying" else "ordered again", fontsize=9)
     figure.suptitle(_retention_title(total, curve), x=0.01, ha="left", fontweight="bold", fontsize=11)
     return figure
 
@@ -364,7 +376,7 @@ def _say_extremes(kpis: pd.DataFrame, kpi: str) -> str:
     ends = [("above", above.loc[above.ci_low.idxmax()])] if len(above) else []
     ends += [("below", below.loc[below.ci_high.idxmin()])] if len(below) else []
     told = " and ".join(f"{side} it **{theme.plain(row['segment_name'])}** with {_with_interval(row)}" for side, row in ends)
-    return f"- {_first_upper(theme.plain(total['name']))}, {format_value(total['value'], total['unit'])} for all customers: most clearly {told}."
+    return f"- {_first_upper(theme.plain(total['name']))}, {format_value(total['value'], total['unit'])} for all customers; furthest {told}."
 
 
 def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> None:

@@ -40,7 +40,12 @@ def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLIN
         row = total.loc[kpi]
         form = kpis.FORMATS[row.unit]
         interval = "no interval" if pd.isna(row.ci_low) else f"{form.format(row.ci_low)} to {form.format(row.ci_high)}"
-        marks = [interval, kpis.VERDICTS.get(row.status, ""), kpis.origin_of(kpi, sources)]
+        marks = [
+            interval,
+            "forecast's error not included" if kpi == "clv" else "",
+            kpis.VERDICTS.get(row.status, ""),
+            kpis.origin_of(kpi, sources),
+        ]
         tiles.append(
             (
                 row["name"],
@@ -66,6 +71,7 @@ def executive_doubts(read: Read) -> list[Any]:
     lines = [
         f"**Sources.** {ingest.say_origins(sources).removeprefix('Where the data come from – ')}",
         _failing(quality),
+        _borders(read("segments")),
         _foresight(board),
     ]
     total = total[total.segment_id == theme.TOTAL]
@@ -73,7 +79,6 @@ def executive_doubts(read: Read) -> list[Any]:
     undecided, goals = int((total.status == "undecided").sum()), total.target.notna().any()
     judged = f"{undecided} goals are undecided. Goals that come with the project are examples." if goals else "no KPI has a goal."
     lines.append(f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {judged}")
-    lines.append("**Value.** Every amount under “What to do next” rests on assumptions and none on an experiment.")
     changed = read("kpi_changes")
     told = changes.say_kpi_changes(changed) if len(changed) else "- No earlier run to compare with."
     return ["## What not to trust", "\n".join(f"- {line}" for line in lines), "## What changed since the last run", told]
@@ -90,7 +95,18 @@ def _foresight(board: pd.DataFrame) -> str:
     if clustering.OURS not in mean.index:
         return "**Foresight.** Not tested: the data do not reach one horizon past the as-of day."
     ours = mean.loc[clustering.OURS]
-    return f"**Foresight.** Segments tell {ours.r2_adjusted:.0%} of what customers then do; predictions for single customers tell {ours.ceiling:.0%}."
+    sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
+    return f"**Foresight.** Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ, predictions for single customers {ours.ceiling:.0%}."
+
+
+def _borders(segments: pd.DataFrame) -> str:
+    """How soft borders are: for half of the customers, how much farther than the own centre the next segment's is."""
+    typical = segments.strength[segments.segment_id >= 0].median()
+    return f"**Borders are soft.** Half of the customers are at most {1 / (1 - typical) - 1:.0%} farther from another segment than from their own."
+
+
+def _origins(read: Read) -> str:
+    return f"{ingest.say_origins(read('sources'))} What is told from a simulated source is no finding."
 
 
 def marketing(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
@@ -103,11 +119,11 @@ def marketing(read: Read, metrics: Mapping[str, float], currency: str) -> list[A
     )
     heads = {"segment": "segment", "stage": "stage", "customers": "customers", "treatment": "treatment", "channel": "channel", "offer": "offer", "running": "runs today"}  # fmt: skip
     return [
-        *executive_actions(read, metrics, currency), business.case_table(case, currency), business.pilots_table(read("pilots")),
+        _origins(read), *executive_actions(read, metrics, currency), business.case_table(case, currency), business.pilots_table(read("pilots")),
         "## Can we do it?", business.say_workload(work), business.workload_table(work), business.say_waiting(case, currency),
         "## Who gets what?", theme.table(plan, "The matrix, largest cells first", heads, rows=25),
-        "## How do campaigns do?", kpis.kpi_detail_table(read("kpis"), "response_rate"),
-        "## By segment", *(personas.say_playbook(read("function_playbook"), function, names) for function in ("marketing", "sales")),
+        "## How do campaigns do?", kpis.SELECTED, kpis.kpi_detail_table(read("kpis"), "response_rate"),
+        "## By segment", f"What most members stand at is no advice to spend: what an action is expected to bring stands under “Where the budget goes”. {_failing(read('segment_quality'))}", *(personas.say_playbook(read("function_playbook"), function, names) for function in ("marketing", "sales")),
     ]  # fmt: skip
 
 
@@ -123,7 +139,7 @@ def service(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any
         "quote": "in their words",
     }
     return [
-        "## How satisfied are they?", kpis.kpi_detail_table(read("kpis"), "nps"), "## Who stays away?", kpis.kpi_detail_table(read("kpis"), "lapse_rate"),
+        _origins(read), "## How satisfied are they?", kpis.kpi_detail_table(read("kpis"), "nps"), "## Who stays away?", kpis.SELECTED, kpis.kpi_detail_table(read("kpis"), "lapse_rate"),
         "## What do they write about?", personas.say_quotes(quotes, read("sources")), theme.table(told, "The topic that most members write about (names, numbers and addresses hidden)", heads, {"share": "{:.0%}", "base": "{:.0%}"}),
         "## By segment", personas.say_playbook(read("function_playbook"), "service", names),
     ]  # fmt: skip
@@ -134,7 +150,7 @@ def product(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any
     names, products = _names(read), read("next_products")
     told = products.assign(segment=products.segment_id.map(names))
     return [
-        "## What do they buy, and what next?", personas.say_products(products, read("product_hits"), names), theme.table(told, "Products that surely more of a segment buys than of everybody", personas.PRODUCT_HEADS, personas.PRODUCT_FORM, len(told)),
+        _origins(read), "## What do they buy, and what next?", personas.say_products(products, read("product_hits"), names), theme.table(told, "Products that surely more of a segment bought at least once than of everybody: who orders more reaches more products", personas.PRODUCT_HEADS, personas.PRODUCT_FORM, len(told)),
         "## Who tries something new?", kpis.kpi_detail_table(read("kpis"), "cross_sell_rate"),
         "## By segment", personas.say_playbook(read("function_playbook"), "product", names),
     ]  # fmt: skip

@@ -36,7 +36,7 @@ def say_drivers(drivers: pd.DataFrame, segments: pd.DataFrame, compared: int) ->
 
 
 def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int, str], count: int = 18) -> Axes:
-    """Heat map of effect sizes: segments by the features that set them apart most (mean square over customers); numbers in strong cells."""
+    """Heat map of effect sizes: segments by what sets each apart most, then by what sets all apart (mean square over customers)."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
@@ -44,7 +44,9 @@ def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int
     nouns = catalog.set_index("feature").noun
     apart = (compared.effect_size**2 * compared.n).groupby(compared.feature).sum()
     strongest = apart.sort_values(ascending=False, kind="stable").index
-    strongest = strongest[~nouns.reindex(strongest).duplicated()][:count]  # a category and its only subcategory read alike
+    strongest = strongest[~nouns.reindex(strongest).duplicated()]  # a category and its only subcategory read alike
+    own = set(wide[strongest].abs().idxmax(axis=1))
+    strongest = sorted(sorted(strongest, key=lambda f: f not in own)[: max(count, len(own))], key=list(strongest).index)
     table = wide[strongest].rename(index=names, columns=nouns)
     text = table.map(lambda v: f"{v:+.1f}" if abs(v) >= 0.8 else "")
     _, axes = plt.subplots(figsize=(11, 0.3 * len(table) + 2.6))
@@ -109,7 +111,11 @@ def say_quotes(quotes: pd.DataFrame, sources: pd.DataFrame) -> str:
     told = [
         f"{plain(name.replace('_', ' '))} ({ORIGIN_WORDS[origin.get(name, 'own')]})" for name in sorted(quotes.source.unique())
     ]
-    return f"Quotations come from {', '.join(told)}." if told else "No source holds what customers wrote, so nobody is quoted."
+    return (
+        f"Quotations come from {', '.join(told)}. Shares are of members over the whole window: who orders more often has more to write about."
+        if told
+        else "No source holds what customers wrote, so nobody is quoted."
+    )
 
 
 PRODUCT_HEADS = {
@@ -170,7 +176,8 @@ def say_matrix(matrix: pd.DataFrame, customers: int, not_here: list[str]) -> str
     )
     return (
         f"{idle}Every one of the {len(matrix):,} cells has a treatment. The {customers:,} segmented customers stand at: {words} "
-        "(acquisition holds none: these are customers already)."
+        "(acquisition holds none: these are customers already). Winback: no order for over twice their usual gap; retention: for over one and a half; "
+        "onboarding: first seen lately, or one order only; growth: the rest. Of customers with contracts these tell instead."
     )
 
 
@@ -189,6 +196,7 @@ def chart_stages(matrix: pd.DataFrame, names: dict[int, str]) -> Axes:
     axes.legend(frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=9)
     worst = share.index[-1]
     axes.set(xlim=(0, 1), xlabel="share of the segment's members")
+    axes.xaxis.set_major_formatter("{x:.0%}")
     axes.set_title(f"“{names[worst]}” needs winning back most: {share.winback.iloc[-1]:.0%}", pad=30)
     axes.tick_params(axis="y", labelsize=8.5, colors=GREY, labelcolor="#222222")
     return axes
