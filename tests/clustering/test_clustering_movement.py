@@ -1,6 +1,7 @@
 """Movement is told apart from chance, and a forecast is worth what its backtest says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from simulator import planted_company
 
@@ -100,3 +101,11 @@ def test_customers_who_are_gone_judge_nothing_and_without_a_later_day_nothing_is
     assert movement.backtest(moves._replace(later=gone), 7).customers == 200
     assert movement.backtest(moves._replace(later=None), 7) is None
     assert movement.backtest(moves._replace(later=np.full(400, -1)), 7) is None
+
+
+def test_a_move_is_sure_only_beyond_chance():
+    """Of 1,000: 60 went from 0 to 1 where chance moves 10; 12 came back where chance moves 10."""
+    rows = [(0, 0, 440, 0.44, 0.49), (0, 1, 60, 0.06, 0.01), (1, 0, 12, 0.012, 0.01), (1, 1, 488, 0.488, 0.49)]
+    table = pd.DataFrame(rows, columns=["from_segment", "to_segment", "customers", "share", "placebo_share"])
+    sure = movement.surely_moved(table.assign(net_share=table.share - table.placebo_share))
+    assert sure.to_list() == [False, True, False, False]

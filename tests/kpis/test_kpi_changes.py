@@ -142,7 +142,7 @@ def test_readers_are_told_when_nothing_moved_and_when_there_is_no_earlier_run(tw
     changed = changes.build_kpi_changes(two_runs[0][0][0], two_runs[0][0][0], same)
     found = SimpleNamespace(
         earlier="a", later="b", dates=(1, 2), notes=["a *season*"], lineage=lineage, moved=moved, moves=moves, kpi_changes=changed,
-        drift=pd.DataFrame({"feature": ["x_y"], "psi": [0.3], "chance": [0.1], "weight": [1.0], "drift": ["large"]}),
+        drift=pd.DataFrame({"feature": ["x"], "noun": ["x_y"], "psi": [0.3], "chance": [0.1], "weight": [1.0], "drift": ["large"]}),
     )  # fmt: skip
     text = views.say_changed(found)
     assert text.startswith(r"**Beware:** a \*season\*")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from workbench.clustering.segmenter import Segmenter
 
@@ -86,6 +87,18 @@ def migration_table(moves: Moves) -> pd.DataFrame:
             "share": moved[rows, columns], "placebo_share": chance[rows, columns], "net_share": (moved - chance)[rows, columns],
         }
     )  # fmt: skip
+
+
+def surely_moved(migration: pd.DataFrame) -> pd.Series:
+    """migration -> whether a move is beyond chance, or short of it, for sure; a row each.
+
+    Beyond the 95 % interval of a difference of two Poisson counts (the placebo is the mean of both directions), by Bonferroni over
+    all pairs of segments.
+    """
+    customers = (migration.customers / migration.share).max()
+    error = np.sqrt((migration.share + migration.placebo_share / 2) / customers)
+    last = migration[["from_segment", "to_segment"]].to_numpy().max()
+    return migration.net_share.abs() > stats.norm.ppf(1 - 0.025 / max(last * (last + 1), 1)) * error
 
 
 def net_movement(moves: Moves) -> tuple[float, float, float]:

@@ -560,6 +560,7 @@ CONTRACTS: dict[str, Contract] = {
         ("feature",),
         {
             "feature": TEXT,
+            "noun": TEXT,
             "psi": Column("number", low=0),
             "chance": Column("number", low=0),
             "weight": SHARE,

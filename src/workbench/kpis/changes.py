@@ -54,19 +54,24 @@ def _counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def build_drift(before: pd.DataFrame, now: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
     """Two runs' features (customer_id + features) + the later catalog -> drift: how far each feature of both has shifted.
 
-    Columns: feature, psi, chance, weight (what the feature weighs among those that segments are made of, adding up to 1), drift
+    Columns: feature, noun, psi, chance, weight (what the feature weighs among those that segments are made of, adding up to 1), drift
     (stable, moderate from 0.1, large from 0.25; stable also where chance explains it); the largest first.
     """
     told = catalog.set_index("feature")
     common = [name for name in before.columns.intersection(now.columns) if name in told.index]
     found = [population_stability(before[name].to_numpy(float), now[name].to_numpy(float)) for name in common]
     frame = pd.DataFrame(found, columns=["psi", "chance"]).assign(feature=pd.Series(common, dtype="str"))
+    frame["noun"] = told.noun.reindex(common).to_numpy(str)
     weight = (told.relevance.fillna(0.0) * told.weight * told.used).reindex(common).to_numpy(float)
     frame["weight"] = weight / weight.sum() if weight.sum() > 0 else weight
     beyond = frame.psi > frame.chance
     frame["drift"] = np.select([beyond & (frame.psi >= LARGE), beyond & (frame.psi >= MODERATE)], ["large", "moderate"], "stable")
-    columns = ["feature", "psi", "chance", "weight", "drift"]
-    return frame[columns].astype({"drift": "str"}).sort_values("psi", ascending=False, kind="stable", ignore_index=True)
+    columns = ["feature", "noun", "psi", "chance", "weight", "drift"]
+    return (
+        frame[columns]
+        .astype({"noun": "str", "drift": "str"})
+        .sort_values("psi", ascending=False, kind="stable", ignore_index=True)
+    )
 
 
 # -- the KPIs -------------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _say_drift(drift: pd.DataFrame) -> str:
     counts = drift.drift.value_counts()
     large, moderate = int(counts.get("large", 0)), int(counts.get("moderate", 0))
     most = drift[drift.drift != "stable"].head(3)
-    told = f"; most of all {', '.join(f'{theme.plain(r.feature)} ({r.psi:.2f})' for r in most.itertuples())}" if len(most) else ""
+    told = f"; most of all {', '.join(f'{theme.plain(r.noun)} ({r.psi:.2f})' for r in most.itertuples())}" if len(most) else ""
     return f"- **Features**: of {len(drift)}, {large} shifted much (index from 0.25) and {moderate} moderately (from 0.1){told}."
 
 
@@ -108,7 +108,7 @@ def drift_table(drift: pd.DataFrame, rows: int = 15) -> theme.Shown:
     """drift -> the features that shifted most."""
     return theme.table(
         drift, "Population stability index per feature",
-        {"feature": "feature", "psi": "index", "chance": "by chance below", "weight": "weight in segments", "drift": "drift"},
+        {"noun": "feature", "psi": "index", "chance": "by chance below", "weight": "weight in segments", "drift": "drift"},
         {"psi": "{:.3f}", "chance": "{:.3f}", "weight": "{:.1%}"}, rows,
     )  # fmt: skip
 
@@ -135,10 +135,12 @@ def chart_drift(drift: pd.DataFrame, most: int = 15) -> Axes:
 
     top = drift.head(most)[::-1]
     _, axes = plt.subplots(figsize=(8, 1.2 + 0.28 * max(len(top), 1)))
-    axes.barh(top.feature, top.psi, color=[DRIFT_COLOURS[d] for d in top.drift], height=0.6)
-    axes.scatter(top.chance, top.feature, marker="|", s=140, color=theme.INK, zorder=3)
+    places = np.arange(len(top))
+    axes.barh(places, top.psi, color=[DRIFT_COLOURS[d] for d in top.drift], height=0.6)
+    axes.scatter(top.chance, places, marker="|", s=140, color=theme.INK, zorder=3)
     for threshold in (0.1, 0.25):
         axes.axvline(threshold, color=theme.INK, linewidth=0.8, linestyle="--")
+    axes.set_yticks(places, top.noun)
     shifted = int((drift.drift != "stable").sum())
     axes.set_title(f"{shifted} of {len(drift)} features shifted beyond chance and 0.1")
     axes.set_xlabel("population stability index (dashed: moderate from 0.1, large from 0.25; mark: chance stays below)")

@@ -507,28 +507,26 @@ def say_left_out(names: list[str]) -> str:
 
 
 def chart_migration(migration: pd.DataFrame) -> Axes:
-    """Net moves between segments as a heat map: rows are left, columns joined; what chance alone moves is taken off."""
+    """Net moves between segments as a heat map: rows are left, columns joined; numbers stand where a move is surely beyond chance."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
+    from workbench.clustering.movement import surely_moved
+
     k = int(max(migration.from_segment.max(), migration.to_segment.max())) + 1
-    wide = (
-        migration.pivot(index="from_segment", columns="to_segment", values="net_share")
-        .reindex(index=range(k), columns=range(k))
-        .fillna(0.0)
-    )
-    np.fill_diagonal(values := wide.to_numpy(copy=True), np.nan)
+    apart = migration.assign(sure=surely_moved(migration).astype(float), net=100 * migration.net_share)
+    apart = apart[apart.from_segment != apart.to_segment]
+    wide = apart.pivot(index="from_segment", columns="to_segment", values=["net", "sure"]).reindex(range(k))
+    net, sure = (wide[name].reindex(columns=range(k)) for name in ("net", "sure"))
+    limit = max(apart.net.abs().max() if len(apart) else 0.0, 0.1)
     _, axes = plt.subplots(figsize=(8, 6.4))
-    limit = max(float(np.nanmax(np.abs(values))) * 100, 0.1)
     sns.heatmap(
-        values * 100,
-        cmap="vlag",
-        center=0,
-        vmin=-limit,
-        vmax=limit,
-        ax=axes,
-        square=True,
-        cbar_kws={"label": "% of customers, net of chance"},
+        net, cmap="vlag", center=0, vmin=-limit, vmax=limit, annot=net.map("{:+.1f}".format).where(sure > 0, ""), fmt="",
+        annot_kws={"size": 8}, ax=axes, square=True, cbar_kws={"label": "% of customers, net of chance (told where surely beyond it)"},
+    )  # fmt: skip
+    count = int(apart.sure.sum())
+    axes.set(xlabel="segment today", ylabel="segment one horizon ago")
+    axes.set_title(
+        f"Of {k * (k - 1)} moves between segments, {count or 'none'} {'is' if count < 2 else 'are'} surely beyond chance"
     )
-    axes.set(xlabel="segment today", ylabel="segment one horizon ago", title="Moves between segments beyond what chance moves")
     return axes
