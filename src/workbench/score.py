@@ -18,7 +18,9 @@ MIN_SHARE = 0.5  # of the model's features; with fewer the segments would rest o
 
 
 def score_customers(run_name: str, sources: str, output: str, say: Say) -> tuple[Path, list[str], tuple[int, int]]:
-    """Assign the customers of a configuration's sources to a run's segments; writes a table, returns its path, what was missing, and how many customers are placed and how many known.
+    """Assign the customers of a configuration's sources to a run's segments; writes a table.
+
+    -> its path, the features that were missing, and how many customers are placed and known.
 
     The table (Parquet, or CSV by its ending): customer_id, segment_id, segment_name, macro_segment, strength, assigned (soft or
     unassigned). Windows, horizon and everything else that defines features are the run's; sources, names and as_of are the

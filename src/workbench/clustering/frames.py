@@ -22,13 +22,10 @@ def aligned(X: pd.DataFrame, earlier: Any, outcomes: pd.DataFrame | None) -> tup
             "give fit both earlier and outcomes, or neither",
         )
     earlier = as_frame(earlier, X.columns, "The earlier window")
-    named = not any(isinstance(frame.index, pd.RangeIndex) for frame in (earlier, outcomes))  # else customers go by their places
-    if not outcomes.index.equals(earlier.index):
-        if outcomes.index.is_unique and earlier.index.isin(outcomes.index).all():
-            outcomes = outcomes.loc[earlier.index]
-        elif named:
-            outcomes = outcomes.iloc[:0]
-    if len(outcomes) != len(earlier):
+    nameless = any(isinstance(frame.index, pd.RangeIndex) for frame in (earlier, outcomes))  # then customers go by their places
+    if outcomes.index.is_unique and earlier.index.isin(outcomes.index).all():
+        outcomes = outcomes.loc[earlier.index]
+    elif not outcomes.index.equals(earlier.index) and not (nameless and len(outcomes) == len(earlier)):
         raise InputError(
             f"The earlier window has features of {len(earlier)} customers, and not an outcome of each.",
             "An outcome would be learned from another customer's features.",

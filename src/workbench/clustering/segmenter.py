@@ -195,9 +195,8 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         raise _too_few(self, pool)
 
     def _take(self, cut: choice.Cut, pool: cluster.Pool) -> None:
-        """A repaired cut as the segmentation: segments by falling size."""
-        order = np.argsort(np.argsort(-np.bincount(cut.belongs, cut.sizes), kind="stable"))
-        self.centre_segment_, self.centres_ = order[cut.belongs], cut.centres
+        """A repaired cut as the segmentation, its segments not yet numbered by size (see `_number`)."""
+        self.centre_segment_, self.centres_ = cut.belongs, cut.centres
         self.n_segments_, self.repairs_ = cut.n_segments, cut.repairs
         segment_of = self.centre_segment_[cut.groups]
         weights = np.bincount(segment_of, pool.weights, minlength=cut.n_segments)
@@ -205,7 +204,6 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             weights, 1e-12
         )
         self._dense_segments = [(rows, np.where(dense >= 0, segment_of[dense], -1)) for rows, dense in pool.fits]
-        self._group_macros(cut.sizes)
 
     def _group_macros(self, sizes: np.ndarray) -> None:
         """The tree over segments, and one macro-segment for about four segments, at least two; micro strictly within macro."""
@@ -230,11 +228,8 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             self.labels_, self.strengths_ = self.place(X, self.predicted_, each)
 
     def _number(self, sizes: np.ndarray) -> None:
-        """Segments by falling size among all customers, where the sample has them in another order."""
-        counts = np.bincount(self.labels_, minlength=self.n_segments_)
-        if (np.diff(counts) <= 0).all():
-            return
-        falling = np.argsort(-counts, kind="stable")
+        """Segments by falling size among all customers, and what stands above them; sizes: customers of the sample per centre."""
+        falling = np.argsort(-np.bincount(self.labels_, minlength=self.n_segments_), kind="stable")
         number = np.argsort(falling)
         self.labels_, self.centre_segment_ = number[self.labels_], number[self.centre_segment_]
         self.persistence_ = self.persistence_[falling]

@@ -61,7 +61,7 @@ def build_drift(before: pd.DataFrame, now: pd.DataFrame, catalog: pd.DataFrame) 
     common = [name for name in before.columns.intersection(now.columns) if name in told.index]
     found = [population_stability(before[name].to_numpy(float), now[name].to_numpy(float)) for name in common]
     frame = pd.DataFrame(found, columns=["psi", "chance"]).assign(feature=pd.Series(common, dtype="str"))
-    frame["noun"] = told.noun.reindex(common).to_numpy(str)
+    frame["noun"] = told.noun.reindex(common).to_numpy()
     weight = (told.relevance.fillna(0.0) * told.weight * told.used).reindex(common).to_numpy(float)
     frame["weight"] = weight / weight.sum() if weight.sum() > 0 else weight
     beyond = frame.psi > frame.chance

@@ -14,7 +14,7 @@ ARCHETYPES = {
 }
 TIERS = {"bargain hunter": "value", "quality buyer": "premium"}
 MARKED = 0.2  # an effect below says nothing
-TYPICAL, AHEAD = 0.3, 0.1  # a type is told from such a median effect on, and so far ahead of the next type
+TYPICAL, AHEAD = 0.3, 0.1  # a type is told from such a mean effect on, and so far ahead of the next type
 FUNCTIONS = ("marketing", "sales", "service", "product")
 
 

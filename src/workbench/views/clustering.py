@@ -483,14 +483,13 @@ TESTS = {"is": "is", "is_not": "is not", "at_least": "at least", "at_most": "at 
 
 def funnels_in_words(funnels: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
     """Audiences layer by layer -> audience, condition, customers, share, features called by their nouns."""
-    nouns = dict(zip(catalog.feature, catalog.noun, strict=True))
-    units = dict(zip(catalog.feature, catalog.unit, strict=True))
+    known = catalog.set_index("feature")
 
     def told(column: str, test: str, value: str) -> str:
         if not column:
             return "all customers"
-        noun = nouns.get(column, column.replace("_", " "))
-        is_share = test == "top_share" or units.get(column) == "share" and test in ("at_least", "at_most")
+        noun = known.noun.get(column, column.replace("_", " "))
+        is_share = test == "top_share" or known.unit.get(column) == "share" and test in ("at_least", "at_most")
         return f"{noun} {TESTS[test]} {f'{100 * float(value):g} %' if is_share else value}"
 
     conditions = [told(*layer) for layer in zip(funnels.column, funnels.test, funnels.value, strict=True)]

@@ -46,7 +46,8 @@ def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int
     strongest = apart.sort_values(ascending=False, kind="stable").index
     strongest = strongest[~nouns.reindex(strongest).duplicated()]  # a category and its only subcategory read alike
     own = set(wide[strongest].abs().idxmax(axis=1))
-    strongest = sorted(sorted(strongest, key=lambda f: f not in own)[: max(count, len(own))], key=list(strongest).index)
+    others = strongest[~strongest.isin(own)][: max(0, count - len(own))]
+    strongest = strongest[strongest.isin(own.union(others))]
     table = wide[strongest].rename(index=names, columns=nouns)
     text = table.map(lambda v: f"{v:+.1f}" if abs(v) >= 0.8 else "")
     _, axes = plt.subplots(figsize=(11, 0.3 * len(table) + 2.6))
