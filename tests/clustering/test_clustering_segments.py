@@ -11,6 +11,7 @@ from scipy import stats
 from simulator import planted_company
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
@@ -248,6 +249,12 @@ def test_a_stored_model_assigns_alike_and_a_foreign_one_is_refused(tmp_path):
     ):
         with pytest.raises(InputError, match="do not fit the rest"):
             model.load_model(skops.io.dumps(parts | {name: wrong}))
+    foreign = HistGradientBoostingRegressor(max_iter=3).fit(
+        np.random.default_rng(0).random((200, today.shape[1] + 1)), np.arange(200.0)
+    )
+    foreign._predictors[0][0].nodes["feature_idx"] = today.shape[1]
+    with pytest.raises(InputError, match="trees do not fit the rest"):
+        model.load_model(skops.io.dumps(parts | {"models": dict.fromkeys(parts["models"], foreign)}))
     with pytest.raises(InputError, match="format 1, this version reads"):
         model.load_model(skops.io.dumps(parts | {"format": 1}))
 

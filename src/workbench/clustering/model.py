@@ -9,6 +9,7 @@ import pandas as pd
 
 from workbench.clustering.representation import Space
 from workbench.clustering.segmenter import Segmenter
+from workbench.clustering.trees import read_forest
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError
 
@@ -58,9 +59,11 @@ def _checked(segmenter: Segmenter) -> Segmenter:
     """The same; ValueError where its parts do not fit each other."""
     ClusteringSettings(**segmenter.get_params())
     wide, of_centre = len(segmenter.get_feature_names_out()), segmenter.centre_segment_
+    asked = {feature for trees in segmenter.space_.models_.values() for feature in read_forest(trees).features}
     fits = {
         "centres": segmenter.centres_.shape == (len(of_centre), wide) and np.isfinite(segmenter.centres_).all(),
         "segments": np.array_equal(np.unique(of_centre), np.arange(segmenter.n_segments_)),
+        "trees": asked <= set(range(segmenter.n_features_in_)),
         "macro-segments": len(segmenter.macro_) == segmenter.n_segments_,
         "grids": all((np.diff(at) > 0).all() and np.isfinite(told).all() for at, told in segmenter.space_.grids_.values()),
     }

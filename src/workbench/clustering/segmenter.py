@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from workbench.clustering import choice, cluster, stability
 from workbench.clustering.frames import aligned, as_frame
-from workbench.clustering.representation import Each, Space, batches
+from workbench.clustering.representation import Each, Space, batches, finite
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
 
@@ -275,20 +275,22 @@ def draw_rows(count: int, limit: int, seed: int) -> np.ndarray:
 def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
     """Places of at most `limit` customers, sorted: drawn alike from twenty strata of equal size along the features' first direction.
 
-    All of them where there are no more. The first direction is that of the ranks' largest variance (ranks among `limit` customers
-    drawn at random), so that rare big customers are drawn in their share.
+    All of them where there are no more. Each feature is taken as z / (1 + |z|), z its distance from the median in quartile ranges, so
+    that a few huge customers do not turn the direction, that of the largest variance (of `limit` customers drawn at random).
     """
     if len(X) <= limit:
         return np.arange(len(X))
     probe = X.iloc[draw_rows(len(X), limit, seed)]
-    direction = np.linalg.eigh(np.atleast_2d(np.cov(probe.rank(pct=True).fillna(0.5).to_numpy().T)))[1][:, -1]
-    along = np.zeros(len(X))
-    for weight, name in zip(direction, X.columns, strict=True):
-        known, values = probe[name].dropna().to_numpy(float), X[name].to_numpy(float)
-        known = np.quantile(known, np.linspace(0, 1, 1001), method="nearest") if len(known) else known
-        along += weight * np.where(np.isnan(values), 0.5, np.searchsorted(known, values, "right") / max(len(known), 1))
-    order, generator = np.argsort(along, kind="stable"), np.random.default_rng(seed)
-    strata = np.array_split(order, 20)
+    low, middle, high = finite(probe).quantile([0.25, 0.5, 0.75]).fillna(0.0).to_numpy()
+    width = np.where(high > low, high - low, 1.0)
+
+    def bounded(part: pd.DataFrame) -> np.ndarray:
+        z = (finite(part).to_numpy() - middle) / width
+        return np.nan_to_num(z / (1 + np.abs(z)), copy=False)
+
+    direction = np.linalg.eigh(np.atleast_2d(np.cov(bounded(probe).T)))[1][:, -1]
+    order = np.argsort(np.concatenate([bounded(part) @ direction for part in batches(X)]), kind="stable")
+    strata, generator = np.array_split(order, 20), np.random.default_rng(seed)
     ends = np.round(limit * np.cumsum([len(part) for part in strata]) / len(X)).astype(int)
     chosen = [generator.choice(part, n, replace=False) for part, n in zip(strata, np.diff(ends, prepend=0), strict=True)]
     return np.sort(np.concatenate(chosen))
