@@ -95,9 +95,9 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
                 "Without it nobody could be chosen.",
                 "name a column of features or customers",
             )
-        if layer.asks_for_a_number and is_datetime64_any_dtype(customers[layer.column]):
+        if layer.asks_for_a_number and (held := _held_instead(customers[layer.column])):
             raise InputError(
-                f'Audience layer {number}: "{layer.column}" holds moments, {layer.test} {layer.value} asks for a number.',
+                f'Audience layer {number}: "{layer.column}" holds {held}, {layer.test} {layer.value} asks for a number.',
                 "Everybody or nobody would be chosen.",
                 "name a feature in days, such as recency_days",
             )
@@ -105,6 +105,13 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
         share = float(inside.mean()) if len(customers) else 0.0
         rows.append((number, layer.column, layer.test, layer.value, int(inside.sum()), share))
     return pd.DataFrame(rows, columns=FUNNEL[1:]), customers.index[inside]
+
+
+def _held_instead(column: pd.Series) -> str:
+    """What a column holds instead of numbers; nothing where some of it can be read as such, or nothing is known."""
+    if is_datetime64_any_dtype(column):
+        return "moments"
+    return "words" if column.notna().any() and pd.to_numeric(column, errors="coerce").isna().all() else ""
 
 
 def known_of(features: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
