@@ -217,6 +217,8 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest():
 def test_moments_and_words_are_not_compared_with_a_number():
     with pytest.raises(InputError, match='"joined" holds moments'):
         audiences.build_funnel(audience(("joined", "at_least", "20240101")), SHOP)
+    with pytest.raises(InputError, match='"held" holds durations'):
+        audiences.build_funnel(audience(("held", "at_least", "1")), SHOP.assign(held=pd.Timedelta(days=3)))
     with pytest.raises(InputError, match='layer 2: "country" holds words, top_share 0.1 asks for a number'):
         audiences.build_funnel(audience(("spend", "at_least", "1"), ("country", "top_share", "0.1")), SHOP)
     written = audiences.build_funnel(audience(("spend", "at_least", "100")), SHOP.assign(spend=SHOP.spend.astype("str")))[0]

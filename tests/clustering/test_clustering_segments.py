@@ -1,6 +1,8 @@
 """Planted groups come back, structureless data pass no certificate, and the same data give the same segments."""
 
 import functools
+from io import BytesIO
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -238,7 +240,19 @@ def test_a_stored_model_assigns_alike_and_a_foreign_one_is_refused(tmp_path):
     import skops.io
     from sklearn.preprocessing import FunctionTransformer
 
-    for content in (b"", b"not a model", skops.io.dumps({"format": 0}), skops.io.dumps(FunctionTransformer(tmp_path.mkdir))):
+    bomb, cut = skops.io.dumps({"format": 2, "more": np.zeros(model.LARGEST // 8 + 1)}, compression=8), BytesIO()
+    with ZipFile(cut, "w") as parts:
+        parts.writestr("schema.json", "")
+        parts.filelist[0].file_size = parts.filelist[0].compress_size = 10**6  # promises more than there is
+    kinds = (
+        b"",
+        b"not a model",
+        skops.io.dumps({"format": 0}),
+        skops.io.dumps(FunctionTransformer(tmp_path.mkdir)),
+        bomb,
+        cut.getvalue(),
+    )
+    for content in kinds:
         with pytest.raises(InputError, match="not a segmenter's model"):
             model.load_model(content)
     parts = skops.io.loads(model.dump_model(found), trusted=model.TRUSTED)
@@ -246,6 +260,8 @@ def test_a_stored_model_assigns_alike_and_a_foreign_one_is_refused(tmp_path):
         ("centres", parts["centres"][:, 1:]),
         ("centres", parts["centres"] * np.nan),
         ("macro", parts["macro"][1:]),
+        ("medians", parts["medians"] * np.nan),
+        ("spread", parts["spread"] * 0),
     ):
         with pytest.raises(InputError, match="do not fit the rest"):
             model.load_model(skops.io.dumps(parts | {name: wrong}))
@@ -278,6 +294,9 @@ def test_a_sample_holds_every_stratum_in_its_share():
     assert len(rows) == len(set(rows)) == 1000
     assert np.bincount(rows // 500).tolist() == [50] * 20
     assert len(segmenter.sample_rows(frame.head(1029), 1000, 3)) == 1000
+    rare = frame.assign(y=np.where(frame.x % 5 == 0, frame.x, 0.0))  # quartiles are the same
+    for sample in (rare, rare * 1e300):
+        np.testing.assert_array_equal(segmenter.sample_rows(sample * 0.001, 1000, 3), segmenter.sample_rows(sample, 1000, 3))
     assert segmenter.sample_rows(frame, 10_000, 3).tolist() == list(range(10_000))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pydantic import Field, model_validator
 
 from workbench.core.config import Strict, read_yaml_model
@@ -99,7 +99,7 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
             raise InputError(
                 f'Audience layer {number}: "{layer.column}" holds {held}, {layer.test} {layer.value} asks for a number.',
                 "Everybody or nobody would be chosen.",
-                "name a feature in days, such as recency_days",
+                "ask with is or is_not" if held == "words" else "name a feature in days, such as recency_days",
             )
         inside &= layer.holds(customers[layer.column])
         share = float(inside.mean()) if len(customers) else 0.0
@@ -109,8 +109,10 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
 
 def _held_instead(column: pd.Series) -> str:
     """What a column holds instead of numbers; nothing where some of it can be read as such, or nothing is known."""
-    if is_datetime64_any_dtype(column):
+    if column.dtype.kind == "M" or isinstance(column.dtype, pd.PeriodDtype):
         return "moments"
+    if column.dtype.kind == "m":
+        return "durations"
     return "words" if column.notna().any() and pd.to_numeric(column, errors="coerce").isna().all() else ""
 
 

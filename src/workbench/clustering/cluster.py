@@ -125,7 +125,7 @@ def cut_pool(matrix: np.ndarray, pool: Pool, k: int) -> tuple[np.ndarray, np.nda
     Where centres settle depends on where they begin, so the pool is cut whole and with each fit left out; of all these beginnings the
     one that settles tightest (least squares within groups) is taken. Refits so agree more often, as far as the data let them.
     """
-    few = matrix[:: -(-len(matrix) // TRIED)]
+    few = matrix[np.arange(TRIED) * len(matrix) // TRIED] if len(matrix) > TRIED else matrix
     with threadpool_limits(1):  # two threads would add squares in another order
         tried = [_settled(few, start) for start in _beginnings(pool, k)]
         centres, labels, _ = min(tried, key=operator.itemgetter(2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from workbench.core.errors import InputError
 
 FORMAT = 2
 # The one type of gradient boosting that skops does not know; scikit-learn's own, and only arrays inside.
+LARGEST, MODELS = 200_000_000, 100  # bytes when unpacked, and outcomes, that no segmenter's model reaches
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 
 
@@ -40,6 +43,8 @@ def load_model(content: bytes) -> Segmenter:
     import skops.io
 
     try:
+        if sum(part.file_size for part in ZipFile(BytesIO(content)).infolist()) > LARGEST:
+            raise InputError(f"It unpacks to more than {LARGEST / 1e6:.0f} MB")
         foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
         plain: Any = None if foreign else skops.io.loads(content, trusted=TRUSTED)
         if foreign:
@@ -49,7 +54,7 @@ def load_model(content: bytes) -> Segmenter:
         return _checked(_built(plain))
     except Exception as fault:  # noqa: BLE001  a foreign file can break the reader anywhere
         raise InputError(
-            f"This is not a segmenter's model ({str(fault).splitlines()[0][:200] or type(fault).__name__}).",
+            f"This is not a segmenter's model ({(str(fault) or type(fault).__name__).splitlines()[0][:200]}).",
             "Nothing in it was run: a model from elsewhere could hold a program.",
             "use the models/segmenter.skops that a run of this version wrote",
         ) from None
@@ -59,13 +64,18 @@ def _checked(segmenter: Segmenter) -> Segmenter:
     """The same; ValueError where its parts do not fit each other."""
     ClusteringSettings(**segmenter.get_params())
     wide, of_centre = len(segmenter.get_feature_names_out()), segmenter.centre_segment_
-    asked = {feature for trees in segmenter.space_.models_.values() for feature in read_forest(trees).features}
+    space = segmenter.space_
+    if len(space.models_) > MODELS:
+        raise ValueError(f"it predicts {len(space.models_)} outcomes")
+    asked = {feature for trees in space.models_.values() for feature in read_forest(trees).features}
     fits = {
         "centres": segmenter.centres_.shape == (len(of_centre), wide) and np.isfinite(segmenter.centres_).all(),
         "segments": np.array_equal(np.unique(of_centre), np.arange(segmenter.n_segments_)),
         "trees": asked <= set(range(segmenter.n_features_in_)),
         "macro-segments": len(segmenter.macro_) == segmenter.n_segments_,
-        "grids": all((np.diff(at) > 0).all() and np.isfinite(told).all() for at, told in segmenter.space_.grids_.values()),
+        "grids": all((np.diff(at) > 0).all() and np.isfinite(told).all() for at, told in space.grids_.values()),
+        "medians and weights": np.isfinite([*space.medians_, *space.weights_]).all(),
+        "units": not space.models_ or (np.isfinite([*space.middle_, *space.spread_]).all() and (space.spread_ > 0).all()),
     }
     if wrong := [name for name, holds in fits.items() if not holds]:
         raise ValueError(f"its {' and '.join(wrong)} do not fit the rest")

@@ -143,6 +143,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "centres_")
         X = as_frame(X, self.space_.feature_names_in_)
         parts = batches(X)
+        predicted = self.space_.predict(X, each) if predicted is None else predicted
         known = [None] * len(parts) if predicted is None else batches(predicted)
         found = list(each(self._borders().place, zip(parts, known, strict=True)))
         return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
@@ -275,18 +276,20 @@ def draw_rows(count: int, limit: int, seed: int) -> np.ndarray:
 def sample_rows(X: pd.DataFrame, limit: int, seed: int) -> np.ndarray:
     """Places of at most `limit` customers, sorted: drawn alike from twenty strata of equal size along the features' first direction.
 
-    All of them where there are no more. Each feature is taken as z / (1 + |z|), z its distance from the median in quartile ranges, so
-    that a few huge customers do not turn the direction, that of the largest variance (of `limit` customers drawn at random).
+    All of them where there are no more. Each feature is taken as z / (1 + |z|), z its distance from the median in quartile ranges (in
+    mean distances where the quartiles are the same), so that a few huge customers do not turn the direction, that of the largest
+    variance (of `limit` customers drawn at random).
     """
     if len(X) <= limit:
         return np.arange(len(X))
-    probe = X.iloc[draw_rows(len(X), limit, seed)]
-    low, middle, high = finite(probe).quantile([0.25, 0.5, 0.75]).fillna(0.0).to_numpy()
-    width = np.where(high > low, high - low, 1.0)
+    probe = finite(X.iloc[draw_rows(len(X), limit, seed)])
+    low, middle, high = probe.quantile([0.25, 0.5, 0.75]).fillna(0.0).to_numpy()
+    mean = (probe - middle).abs().mean().fillna(0.0).to_numpy()
+    width = np.select([high > low, mean > 0], [high - low, mean], 1.0)
 
     def bounded(part: pd.DataFrame) -> np.ndarray:
-        z = (finite(part).to_numpy() - middle) / width
-        return np.nan_to_num(z / (1 + np.abs(z)), copy=False)
+        away = finite(part).to_numpy() - middle
+        return np.nan_to_num(away / (width + np.abs(away)), copy=False)
 
     direction = np.linalg.eigh(np.atleast_2d(np.cov(bounded(probe).T)))[1][:, -1]
     order = np.argsort(np.concatenate([bounded(part) @ direction for part in batches(X)]), kind="stable")

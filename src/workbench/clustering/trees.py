@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-MOST_SPLITS = 16  # bits of a place; a table of 65,536 leaf values
+MOST_TREES, MOST_SPLITS = 200, 11  # ours have fewer; as many bits make a table of 2,048 leaf values
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,22 @@ def read_forest(model: Any) -> Forest:
     """
     if any(len(trees) != 1 for trees in model._predictors):
         raise ValueError("its trees tell more than two classes apart")
+    if model.loss not in ("squared_error", "log_loss") or model.is_categorical_ is not None:
+        raise ValueError(f"its trees were grown for {model.loss} or from categories")
+    if len(model._predictors) > MOST_TREES:
+        raise ValueError(f"it has {len(model._predictors)} trees; at most {MOST_TREES} are read")
     start = float(np.asarray(model._baseline_prediction).item())
     return Forest(start, tuple(_tree(tree.nodes) for (tree,) in model._predictors), hasattr(model, "predict_proba"))
 
 
 def _tree(nodes: np.ndarray) -> Tree:
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
-    if len(inner) > MOST_SPLITS or nodes["is_categorical"].any():
-        raise ValueError(f"a tree has {len(inner)} splits, or splits by category; at most {MOST_SPLITS} by number can be read")
+    if len(inner) > MOST_SPLITS:
+        raise ValueError(f"a tree has {len(inner)} splits; at most {MOST_SPLITS} can be read")
+    if sorted([*nodes["left"][inner], *nodes["right"][inner]]) != list(range(1, len(nodes))):
+        raise ValueError("its nodes are no tree")
+    if np.isnan(nodes["num_threshold"][inner]).any() or not np.isfinite(nodes["value"]).all():
+        raise ValueError("its nodes hold what is no number")
     places = np.arange(2 ** len(inner))
     bits = {node: (places >> split & 1).astype(bool) for split, node in enumerate(inner.tolist())}
     splits = []
