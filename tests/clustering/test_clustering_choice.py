@@ -75,16 +75,45 @@ def test_the_table_speaks_of_the_segments_that_are_published(fitted):
     assert chosen.knowledge == pytest.approx(fitted._knower.knowledge(labels))
 
 
-def test_what_is_too_small_or_alike_is_joined_with_what_lies_nearest():
-    """Four groups on a line: a handful at 0.1 beside many at 0, and two at 5 and 9 that come back."""
-    generator = np.random.default_rng(3)
-    places, sizes = np.array([0.0, 0.1, 5.0, 9.0]), [400, 3, 300, 297]
-    matrix = np.repeat(places, sizes)[:, None] + 0.001 * generator.normal(size=(1000, 1))
-    pool = cluster.Pool(places[:, None], np.array(sizes) / 1000, np.ones(4), ())
-    trials = [stability.Refit(np.arange(1000), pool)] * 2
+def repaired(places, sizes, found_again=None, values=None):
+    """A thousand customers at places on a line, in groups that two refits find at `found_again`; values: what is known of their future."""
+    matrix = np.repeat(places, sizes)[:, None] + 0.001 * np.random.default_rng(3).normal(size=(1000, 1))
+    pool, again = (
+        cluster.Pool(np.array(at)[:, None], np.array(sizes) / 1000, np.ones(len(sizes)), ())
+        for at in (places, found_again or places)
+    )
     knower = choice.Knower(_NoHistory(), matrix, None, None)
+    if values is not None:
+        knower._values = values
     wanted = Segmenter(min_segments=2, max_segments=4, min_size_share=0.02)._settings()
-    found = choice.cut_and_repair(matrix, pool, 4, trials, knower, wanted)
+    return choice.cut_and_repair(matrix, pool, 4, [stability.Refit(np.arange(1000), again)] * 2, knower, wanted)
+
+
+def test_what_does_not_come_back_is_joined_with_what_lies_nearest():
+    """Refits see the groups at 0 and 1 as one, and the one at 5 as two: a third of theirs at 0 comes back, all of it once joined."""
+    found = repaired([0.0, 1.0, 5.0, 9.0], [200, 400, 200, 200], [0.6, 4.9999, 5.0001, 9.0])
+    assert found.repairs.why.to_list() == [choice.UNSTEADY]
+    assert found.repairs.customers.to_list() == [200]
+    assert found.repairs.before.to_list() == pytest.approx([1 / 3])
+    assert found.repairs.after.to_list() == pytest.approx([1.0])
+    order = np.argsort(found.centres[:, 0])
+    assert found.belongs[order[0]] == found.belongs[order[1]] != found.belongs[order[2]]
+
+
+def test_two_whose_futures_are_the_same_are_joined():
+    values = np.random.default_rng(0).normal(size=(1000, 1))
+    assert repaired([0.0, 1.0, 5.0, 9.0], [250] * 4).repairs.empty, "of all that is known, places tell them apart"
+    values[500:] += np.repeat([3.0, 6.0], 250)[:, None]
+    found = repaired([0.0, 1.0, 5.0, 9.0], [250] * 4, values=values)
+    assert found.repairs.why.to_list() == [choice.SAME]
+    order = np.argsort(found.centres[:, 0])
+    assert found.belongs[order[0]] == found.belongs[order[1]]
+    assert found.n_segments == 3
+
+
+def test_what_is_too_small_is_joined_with_what_lies_nearest():
+    """A handful at 0.1 beside many at 0, and two at 5 and 9 that come back."""
+    found = repaired([0.0, 0.1, 5.0, 9.0], [400, 3, 300, 297])
     assert found.repairs.why.to_list() == [choice.SMALL]
     assert found.repairs.customers.to_list() == [3]
     at = {place: found.belongs[np.abs(found.centres[:, 0] - place).argmin()] for place in (0.0, 0.1, 5.0, 9.0)}

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulator import planted_company
 
-from workbench.clustering import lineage, scoreboard
+from workbench.clustering import assign, lineage, scoreboard
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
+from workbench.views.clustering import say_lineage
 
 SETTINGS = ClusteringSettings()
 AS_OF = dt.date(2024, 1, 1)
@@ -41,6 +43,30 @@ def test_the_same_segments_under_other_numbers_are_continued():
     assert changes(table) == {(0, 1): "continued", (1, 2): "continued", (2, 0): "continued"}
     assert table.jaccard.to_list() == [1, 1, 1]
     assert table.set_index("segment_id").previous_name.to_dict() == {0: "name 1", 1: "name 2", 2: "name 0"}
+
+
+def test_a_run_without_a_customer_in_common_is_not_compared():
+    """As after a change of the key: nobody's segment is gone, they are other numbers."""
+    found = {"segments": members(s0=30, s1=20), "registry": pd.DataFrame({"key": ["A"]}), "centres": None}
+    config, path = SimpleNamespace(as_of=AS_OF), SimpleNamespace(name="may")
+    last = SimpleNamespace(has=found.__contains__, read=found.get, config=config, path=path)
+    run = SimpleNamespace(previous=lambda: last)
+    strangers = assign.read_previous(run, pd.Series(["k1", "k2"]))
+    assert strangers == {"segments": None, "centres": None, "registry": None, "as_of": None, "run": "may", "shared": False}
+    assert "Not comparable with run may" in say_lineage(lineage.first_lineage(members(s0=5)), "may", strangers["shared"])
+    known = assign.read_previous(run, pd.Series(["k1", "c00003"]))
+    assert known["shared"]
+    assert known["segments"] is found["segments"]
+    assert known["as_of"] == AS_OF
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_where_members_decide_nothing_places_do(crossed):
+    before, now = named([0] * 10 + [1] * 10, range(20)), named(([0] * 5 + [1] * 5) * 2, range(20))
+    centres = pd.DataFrame({"segment_id": [0, 1], "spend": [0.0, 9.0]})
+    table = lineage.match_segments(now, before, centres, centres.assign(spend=[9.0, 0.0] if crossed else [0.0, 9.0]))
+    assert dict(zip(table.segment_id, table.previous_id, strict=True)) == ({0: 1, 1: 0} if crossed else {0: 0, 1: 1})
+    assert (table.change == "continued").all()
 
 
 def test_split_merged_born_and_gone():

@@ -15,7 +15,7 @@ from workbench.clustering import assign, baselines, scoreboard
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import CONTRACTS, check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
-from workbench.views.clustering import say_scoreboard, say_tried
+from workbench.views.clustering import say_movement, say_scoreboard, say_tried
 
 SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.07)
 
@@ -228,6 +228,33 @@ def test_an_outcome_that_hardly_anybody_has_takes_no_verdict_from_the_others():
     assert mean.lead_low[scoreboard.RFM] > 0
     silent = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.5, rare[["future_score"]] * np.nan, {})
     assert "No scoreboard" in say_scoreboard(silent, {})
+
+
+@pytest.mark.parametrize(
+    "better, said",
+    [
+        (None, "**Where it wins:**"),
+        (scoreboard.RFM, "no more than the RFM grid (99.0%): use the RFM grid.**"),
+        (scoreboard.RFM_EQUAL, "no more than the RFM grid of equal size (99.0%): use the RFM grid of equal size.**"),
+        (scoreboard.KMEANS, f"no more than {scoreboard.KMEANS} (99.0%): use {scoreboard.KMEANS}.**"),
+        (scoreboard.MACRO, "macro-segments alone explain 99.0%, no less: treat by them."),
+    ],
+)
+def test_the_verdict_recommends_what_knows_most(better, said):
+    board = scored()[3].copy()
+    board.loc[(board.outcome == scoreboard.MEAN) & (board.method == better), "r2_adjusted"] = 0.99
+    told = say_scoreboard(board, {})
+    assert said in told
+    assert ("Where it wins" in told) == (better in (None, scoreboard.MACRO))
+    assert told.count(": use ") == (better not in (None, scoreboard.MACRO))
+
+
+@pytest.mark.parametrize(
+    "net, said",
+    [((-0.05, -0.06, -0.03), "cannot be judged"), ((0.0, -0.01, 0.01), "No movement"), ((0.05, 0.03, 0.06), "5.0% of the")],
+)
+def test_movement_is_told_only_where_the_placebo_is_not_surely_more(net, said):
+    assert said in say_movement(net, 0.3, 1000)
 
 
 def test_resampled_r2_is_that_of_the_rows_drawn():

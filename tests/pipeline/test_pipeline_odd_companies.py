@@ -128,6 +128,16 @@ def test_one_customer_is_a_company_too(home):
     assert len(tiny.run_notebook_01("one").customers) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("customers", [1, 3, 49])
+def test_a_company_of_too_few_customers_is_told_so(home, capsys, customers):
+    orders = tiny.lines(tiny.ORDERS_HEADER, tiny.order_rows(customers))
+    tiny.write_company(home, {"crm.csv": tiny.crm_text(customers), "orders.csv": orders})
+    assert cli.main(["run", "configs/sixty.yaml", "--run-id", "few", "-p", "clustering.audiences", ""]) == 2
+    assert f"{customers} customers have an order in the window; segments need at least 50" in capsys.readouterr().err
+    assert (home / "runs" / "few" / "rfm_tiers.csv").exists() == (customers > 1)
+
+
 def test_two_engines_of_the_same_settings_keep_their_own_parts(home):
     """The second engine equals the first one, yet must not lose its rows when the first one goes."""
     import gc

@@ -145,6 +145,8 @@ def test_the_default_run_reaches_its_bars(default_run):
     ours, rfm, plain = mean["this segmentation"], mean["RFM grid"], mean["plain UMAP + HDBSCAN"]
     assert ours >= 1.5 * rfm, (ours, rfm)
     assert ours >= 1.8 * plain, (ours, plain)
+    again = board[board.outcome == "mean of outcomes"].set_index("method").replication_ami
+    assert again["this segmentation"] >= again["RFM grid of equal size"]
     segments, customers = pd.read_parquet(tables / "segments.parquet"), pd.read_parquet(tables / "customers.parquet")
     assert 10 <= segments.segment_id[segments.segment_id >= 0].nunique() <= 30
     assert segments.customer_id.is_unique
@@ -181,6 +183,9 @@ def test_one_table_of_orders_runs_end_to_end_and_names_what_is_missing(tmp_path)
         assert np.isnan(total.value[kpi])
         assert total.status[kpi].startswith("not computable: ")
     assert np.isfinite(total.value["aov"])
+    board = pd.read_parquet(tables / "scoreboard.parquet")
+    mean = board[board.outcome == "mean of outcomes"].set_index("method").r2_adjusted
+    assert mean["this segmentation"] > mean["RFM grid of equal size"]
     catalog = pd.read_parquet(tables / "feature_catalog.parquet")
     assert not catalog.feature.str.contains("category|discount|email|channel").any()
 

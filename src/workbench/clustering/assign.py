@@ -109,12 +109,19 @@ def segment_sizes(segmenter: Segmenter, revenue: np.ndarray) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def read_previous(run: Any) -> dict[str, Any]:
-    """What an earlier run of the company knows of its segments: segments, centres, registry, as_of; None each where there is none."""
+def read_previous(run: Any, customers: pd.Series) -> dict[str, Any]:
+    """What the last run of the company knows of its segments: segments, centres, registry, as_of; None each where there is none.
+
+    Also run, its name, and shared, whether it has any of these customers. With none in common (another key or ledger) nothing of it
+    is taken: its segments would be put down as gone for good.
+    """
     earlier = run.previous()
     names = ("segments", "centres", "registry")
     found = {name: earlier.read(name) if earlier is not None and earlier.has(name) else None for name in names}
-    return found | {"as_of": None if earlier is None else earlier.config.as_of}
+    found |= {"as_of": None if earlier is None else earlier.config.as_of}
+    shared = found["segments"] is None or bool(found["segments"].customer_id.isin(customers).any())
+    known = found if shared else dict.fromkeys(found)
+    return known | {"run": None if earlier is None else earlier.path.name, "shared": shared}
 
 
 def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[str, Any]) -> pd.DataFrame:

@@ -91,25 +91,26 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     steady = mean.replication_ami.drop(MACRO)
     if steady.max() > steady[OURS] + 0.005:
         again += f" Most alike in both halves is {steady.idxmax()} (AMI {steady.max():.2f})."
-    best = mean.r2_adjusted.drop([AWARE, MACRO]).idxmax()
-    beaten = f"**{best[0].upper()}{best[1:]} explains more overall ({mean.r2_adjusted[best]:.1%}): prefer it for these data.**"
+    others = mean.r2_adjusted.drop([OURS, AWARE, MACRO])
+    best = others.idxmax()
+    named = f"the {best}" if best in (RFM, RFM_EQUAL) else best
     verdict = (
         f"**Where it wins:** out of time it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
         f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
         f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
-        if mean.lead_low[RFM] > 0
+        if mean.lead_low[RFM] > 0 and ours > others[best]
         else f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
-        if ours > rfm
-        else f"**It explains {ours:.1%} of the variance of outcomes, no more than the RFM grid ({rfm:.1%}): use the RFM grid.**"
+        if ours > others[best]
+        else f"**It explains {ours:.1%} of the variance of outcomes, no more than {named} ({others[best]:.1%}): use {named}.**"
     )
-    coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}."
+    enough = ", no less: treat by them" if mean.r2_adjusted[MACRO] >= ours else ""
+    coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}{enough}."
     aware = mean.r2_adjusted[AWARE]
     kmeans = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method."
     return " ".join(
         [
             weak,
             again,
-            *([beaten] if best not in (OURS, RFM, RFM_EQUAL) else []),
             verdict,
             coarse,
             *([kmeans] if aware > 0.95 * ours else []),
@@ -356,8 +357,12 @@ def say_stability(certificate: pd.DataFrame) -> str:
     """How many segments survive, weakest first."""
     weakest = certificate.sort_values("stability").iloc[0]
     safer = " A customer of a failing segment is safer treated by the macro-segment." if weakest.verdict == "fail" else ""
+    from workbench.clustering.cluster import MOST, SHARE
+
+    customers = int(certificate["size"].sum())
+    left_out = f"when all but {MOST:,} customers are" if SHARE * customers > MOST else "when a fifth of the customers is"
     return (
-        f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** (when a fifth of the customers is left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
+        f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** ({left_out} left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
         f"twenty refits; a mean under 0.5 fails); the weakest reaches {weakest.stability:.2f}. "
         f"Averaged over customers it is {np.average(certificate.stability, weights=certificate['size']):.2f}, "
         f"and {np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change.{safer}"
@@ -411,10 +416,12 @@ def say_rules(rules: pd.DataFrame, customers: int) -> str:
     )
 
 
-def say_lineage(lineage: pd.DataFrame, earlier: str | None) -> str:
-    """What became of the segments since the last run."""
+def say_lineage(lineage: pd.DataFrame, earlier: str | None, shared: bool = True) -> str:
+    """What became of the segments since the last run; shared: whether it has customers in common with this one."""
     if earlier is None:
         return "**No earlier run of this company:** every segment is new, nothing can be said of change between runs."
+    if not shared:
+        return f"**Not comparable with run {plain(earlier)}:** it has no customer in common with this one, as after a change of the key. Every segment is new, and none of its segments is put down as gone."
     counts = lineage.change.value_counts()
     told = _listed([f"{counts[c]} {c}" for c in ("continued", "split", "merged", "born", "gone") if c in counts])
     kept = lineage[lineage.change == "continued"]
@@ -426,6 +433,11 @@ def say_movement(net: tuple[float, float, float] | None, observed: float, custom
     """How many of so many customers changed segments beyond chance."""
     if net is None:
         return "**Movement cannot be told from chance:** half of the weeks gives no segments here."
+    if net[2] < 0:
+        return (
+            f"**Movement cannot be judged here:** {observed:.1%} of {customers:,} customers stand in another segment than one horizon ago, and surely more "
+            f"would with nothing changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%}): halves of the weeks differ by more than chance, so they overstate it."
+        )
     if net[1] <= 0:
         return (
             f"**No movement beyond chance:** {observed:.1%} of {customers:,} customers stand in another segment than one horizon ago, but so many would with nothing "

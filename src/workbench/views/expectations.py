@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from workbench.features.decline import FALSE_ALARMS
@@ -46,7 +47,7 @@ def chart_calibration(choice: Choice) -> Axes:
 
     bins = choice.calibration
     _, axes = plt.subplots(figsize=(5.6, 4.6))
-    top = 1.05 * max(bins.ci_high.max(), bins.predicted.max(), 0.1)
+    top = 1.05 * np.nanmax([bins.ci_high.max(), bins.predicted.max(), 0.1])  # of one customer there is no interval
     axes.plot([0, top], [0, top], color=GREY, linestyle=":", linewidth=1)
     spread = [(bins.actual - bins.ci_low).clip(lower=0), (bins.ci_high - bins.actual).clip(lower=0)]
     axes.errorbar(bins.predicted, bins.actual, yerr=spread, fmt="o", color=ACCENT, markersize=5, capsize=2, linewidth=1)
