@@ -50,19 +50,20 @@ def segmenter(customers: int, limit: int = 20_000, seed: int = 7):
 
 def segment(customers: int) -> dict:
     """Everything but the inventing: the sample, the space, the fits, the number of segments, the repair, and everybody's segment."""
-    from workbench.clustering.segmenter import Segmenter
-
-    (today, earlier, outcomes), started = invent(customers), time.process_time()
-    found = Segmenter().fit(today, earlier=earlier, outcomes=outcomes)
-    return {"segments": found.n_segments_, "cpu": time.process_time() - started}
+    today, earlier, outcomes = invent(customers)
+    return _segmented(today, earlier=earlier, outcomes=outcomes)
 
 
 def segment_features(customers: int) -> dict:
     """The same of features alone, without outcomes to learn."""
+    return _segmented(invent(customers)[0])
+
+
+def _segmented(today: pd.DataFrame, **history: pd.DataFrame) -> dict:
     from workbench.clustering.segmenter import Segmenter
 
-    (today, _, _), started = invent(customers), time.process_time()
-    found = Segmenter().fit(today)
+    started = time.process_time()
+    found = Segmenter().fit(today, **history)
     return {"segments": found.n_segments_, "cpu": time.process_time() - started}
 
 

@@ -118,10 +118,9 @@ def read_previous(run: Any, customers: pd.Series) -> dict[str, Any]:
     earlier = run.previous()
     names = ("segments", "centres", "registry")
     found = {name: earlier.read(name) if earlier is not None and earlier.has(name) else None for name in names}
-    found |= {"as_of": None if earlier is None else earlier.config.as_of}
     shared = found["segments"] is None or bool(found["segments"].customer_id.isin(customers).any())
-    known = found if shared else dict.fromkeys(found)
-    return known | {"run": None if earlier is None else earlier.path.name, "shared": shared}
+    found["as_of"] = earlier and earlier.config.as_of
+    return (found if shared else dict.fromkeys(found)) | {"run": earlier and earlier.path.name, "shared": shared}
 
 
 def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[str, Any]) -> pd.DataFrame:

@@ -16,8 +16,8 @@ from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError
 
 FORMAT = 2
-# The one type of gradient boosting that skops does not know; scikit-learn's own, and only arrays inside.
 LARGEST, MODELS = 200_000_000, 100  # bytes when unpacked, and outcomes, that no segmenter's model reaches
+# The one type of gradient boosting that skops does not know; scikit-learn's own, and only arrays inside.
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 
 

@@ -148,9 +148,7 @@ def batches(frame: pd.DataFrame) -> list[pd.DataFrame]:
 
 def _predict_batch(forests: list[Forest], features: pd.DataFrame) -> np.ndarray:
     columns = np.ascontiguousarray(finite(features).to_numpy().T)
-    found = np.empty(
-        (len(features), len(forests))
-    )  # none where nothing can be learned, as where no outcome varies in half of the customers
+    found = np.empty((len(features), len(forests)))  # without columns where no outcome varies, as in half of the customers
     for place, forest in enumerate(forests):
         found[:, place] = forest.predict(columns)
     return found

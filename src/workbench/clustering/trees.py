@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-MOST_TREES, MOST_SPLITS = 200, 11  # ours have fewer; as many bits make a table of 2,048 leaf values
+MOST_TREES, MOST_SPLITS = 200, 11  # ours have no more; as many bits make a table of 2,048 leaf values
 
 
 @dataclass(frozen=True)

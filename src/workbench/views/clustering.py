@@ -91,31 +91,23 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     steady = mean.replication_ami.drop(MACRO)
     if steady.max() > steady[OURS] + 0.005:
         again += f" Most alike in both halves is {steady.idxmax()} (AMI {steady.max():.2f})."
-    others = mean.r2_adjusted.drop([OURS, AWARE, MACRO])
-    best = others.idxmax()
+    rivals = mean.r2_adjusted.drop([OURS, AWARE, MACRO])
+    best = rivals.idxmax()
     named = f"the {best}" if best in (RFM, RFM_EQUAL) else best
     verdict = (
-        f"**Where it wins:** out of time it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
+        f"**It explains {ours:.1%} of the variance of outcomes, no more than {named} ({rivals[best]:.1%}): use {named}.**"
+        if rivals[best] >= ours
+        else f"**Where it wins:** out of time it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
         f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
         f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
-        if mean.lead_low[RFM] > 0 and ours > others[best]
+        if mean.lead_low[RFM] > 0
         else f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
-        if ours > others[best]
-        else f"**It explains {ours:.1%} of the variance of outcomes, no more than {named} ({others[best]:.1%}): use {named}.**"
     )
     enough = ", no less: treat by them" if mean.r2_adjusted[MACRO] >= ours else ""
     coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}{enough}."
     aware = mean.r2_adjusted[AWARE]
     kmeans = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method."
-    return " ".join(
-        [
-            weak,
-            again,
-            verdict,
-            coarse,
-            *([kmeans] if aware > 0.95 * ours else []),
-        ]
-    )
+    return " ".join([weak, again, verdict, coarse, *([kmeans] if aware > 0.95 * ours else [])])
 
 
 def say_tried(tried: pd.DataFrame) -> str:
@@ -355,12 +347,13 @@ def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -
 
 def say_stability(certificate: pd.DataFrame) -> str:
     """How many segments survive, weakest first."""
-    weakest = certificate.sort_values("stability").iloc[0]
-    safer = " A customer of a failing segment is safer treated by the macro-segment." if weakest.verdict == "fail" else ""
     from workbench.clustering.cluster import MOST, SHARE
 
-    customers = int(certificate["size"].sum())
-    left_out = f"when all but {MOST:,} customers are" if SHARE * customers > MOST else "when a fifth of the customers is"
+    weakest = certificate.sort_values("stability").iloc[0]
+    safer = " A customer of a failing segment is safer treated by the macro-segment." if weakest.verdict == "fail" else ""
+    left_out = (
+        f"when all but {MOST:,} customers are" if SHARE * certificate["size"].sum() > MOST else "when a fifth of the customers is"
+    )
     return (
         f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** ({left_out} left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
         f"twenty refits; a mean under 0.5 fails); the weakest reaches {weakest.stability:.2f}. "
