@@ -132,6 +132,27 @@ def test_65_where_nothing_can_be_learnt_only_identifiers_link_and_it_is_said(com
     assert "only shared identifiers link" in " ".join(found.notes)
 
 
+def test_65_a_training_that_collapses_takes_nothing_from_the_others(company):
+    """Four strangers to a house, and nobody's address else: those pairs teach nothing, the address is learnt from pairs of one birth date."""
+    people, truth = company
+    person = truth.set_index(["source", "record_id"]).person.reindex(pd.MultiIndex.from_frame(people[["source", "record_id"]]))
+    strangers = np.random.default_rng(1).permutation(np.flatnonzero(~person.duplicated().to_numpy()))[:800]
+    homes = pd.DataFrame(
+        {
+            "street": [f"{i // 4} long road" for i in range(800)],
+            "postcode": [f"{10_000 + i // 4}" for i in range(800)],
+            "city": "springfield",
+        },
+        index=strangers,
+    )
+    people = people.drop(columns=list(homes)).join(homes)
+    found = compare_records(people, Identity(), Engine())
+    assert "Training on pairs that share street + postcode collapsed" in " ".join(found.notes)
+    assert set(found.model.fact) == {"given_name", "family_name", "birth_date", "email", "phone", "address"}
+    sure = found.pairs[found.pairs.match_probability >= Identity().min_probability]
+    assert same_person(sure, truth).mean() > 0.98
+
+
 def test_65_switched_off_it_says_so(company):
     assert "identity.probabilistic is false" in compare_records(company[0], Identity(probabilistic="false"), Engine()).notes[0]
 

@@ -280,12 +280,14 @@ def _train(records: Any, settings: Any, known: pd.DataFrame, seed: int) -> tuple
     taught, notes = set(), []
     for rule in training_rules(known):
         place = f"Training on pairs that share {' + '.join(rule)}"
+        untouched = linker._settings_obj.core_model_settings.copy()
         try:
             session = linker.training.estimate_parameters_using_expectation_maximisation(
                 block_on(*rule), estimate_without_term_frequencies=True, max_pairs=EM_PAIRS
             )
         except (EMTrainingException, ValueError):
             notes.append(f"{place} collapsed: they are too few or all alike.")
+            linker._settings_obj.core_model_settings = untouched  # Splink 5.0 has left out the rule's facts and changed the prior
             continue
         if len(session._core_model_settings_history) > ITERATIONS:  # Splink itself reports convergence either way
             notes.append(f"{place} did not converge in {ITERATIONS} steps.")
