@@ -12,10 +12,11 @@ from simulator import planted_company
 from sklearn.metrics import adjusted_mutual_info_score
 
 from workbench.clustering import assign, baselines, scoreboard
+from workbench.clustering.representation import learn, predict
 from workbench.core.config import ClusteringSettings
-from workbench.core.contracts import CONTRACTS, check_frame
+from workbench.core.contracts import check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
-from workbench.views.clustering import say_movement, say_scoreboard, say_tried
+from workbench.views.clustering import board_title, mean_board, say_movement, say_scoreboard, say_tried
 
 SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.07)
 
@@ -116,14 +117,63 @@ def test_ours_beats_what_clusters_whatever_varies():
     assert mean.replication_ami[scoreboard.OURS] > mean.replication_ami[scoreboard.RFM], mean.replication_ami.round(2).to_dict()
 
 
-def test_without_outcomes_the_board_is_empty_with_the_right_columns():
+def test_without_outcomes_the_last_horizon_judges_and_nobody_by_models_that_saw_them():
     company, found, *_ = scored()
     board = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.0, None, {})
-    assert board.empty
-    assert set(board) >= set(CONTRACTS["scoreboard"].columns)
     check_frame("scoreboard", board)
+    assert set(board.judged) == {scoreboard.BEFORE}
+    value = board.set_index(["method", "outcome"]).r2_adjusted
+    happened, half = company.slices["full"].earlier_outcomes, np.arange(len(found.labels_)) % 2 == 0
+    earlier, crossed = company.slices["full"].earlier, pd.DataFrame(np.nan, happened.index, list(found.space_.models_))
+    for mine in (half, ~half):
+        models = learn(earlier[~mine], happened[~mine], SETTINGS.seed, list(crossed))
+        crossed.loc[mine] = predict(models, earlier[mine])
+    matrix = found.space_.transform(earlier, crossed)
+    centres = np.stack([((matrix[:, None] - centre) ** 2).sum(axis=2)[:, 0] for centre in found.centres_], axis=1)
+    labels = found.centre_segment_[centres.argmin(axis=1)]
+    grid = baselines.rfm_grid(earlier)
+    for name in happened:
+        assert value[scoreboard.OURS, name] == pytest.approx(by_least_squares(happened[name], labels), rel=1e-9)
+        assert value[scoreboard.RFM, name] == pytest.approx(by_least_squares(happened[name], grid), rel=1e-9)
+    y, p = happened.future_spend, crossed.future_spend
+    ceiling = board.set_index(["method", "outcome"]).ceiling[scoreboard.OURS, "future_spend"]
+    assert ceiling == pytest.approx(1 - ((y - p) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    told = say_scoreboard(board, {})
+    assert told.startswith("**What comes is not known yet, so methods are judged by the last horizon:**")
+    assert "out of time it explains" not in told
+    assert "r2_adjusted" not in assign.headline(board, certificate_of(found)), (
+        "no figure that later runs would take for one out of time"
+    )
+
+
+def test_without_outcomes_the_figures_are_those_that_come_true():
+    """The planted company is stationary: what is said of the last horizon must hold of the next one."""
+    company, found, outcomes, board = scored()
+    back = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.0, None, {})
+    mean, then = (b[b.outcome == scoreboard.MEAN].set_index("method").r2_adjusted for b in (board, back))
+    assert then.to_dict() == pytest.approx(mean.to_dict(), abs=0.08)
+
+
+def test_without_outcomes_and_without_a_history_only_replication_is_known():
+    company, *_ = scored()
+    bare = {name: dataclasses.replace(part, earlier_outcomes=part.earlier_outcomes * 0) for name, part in company.slices.items()}
+    found = scoreboard.fit_slice(bare["full"], SETTINGS, company.relevance)
+    fitted = {"full": found, **scoreboard.fit_halves(bare, SETTINGS, company.relevance, found.n_segments_)}
+    board = scoreboard.score_methods(SETTINGS, bare, fitted, 1.0, None, {})
+    check_frame("scoreboard", board)
+    assert set(board.judged) == {scoreboard.NEVER}
+    assert set(board.outcome) == {scoreboard.MEAN}
+    assert board.r2_adjusted.isna().all()
+    assert board.replication_ami.notna().all()
     assert scoreboard.prediction_ceiling(None, None) == {}
-    assert list(assign.wide_board(board)) == ["outcome"]
+    told = say_scoreboard(board, {})
+    assert told.startswith("**What comes is not known yet, and there is no earlier horizon to judge by either.** Found again")
+    assert "nan" not in told + " ".join(mean_board(board).interval + mean_board(board).lead) + board_title(board)
+    assert list(assign.wide_board(board).outcome) == [scoreboard.MEAN]
+
+
+def certificate_of(found):
+    return pd.DataFrame({"verdict": "pass", "stability": 0.9}, index=range(found.n_segments_))
 
 
 def test_replication_is_missing_where_nobody_is_in_both_halves():
@@ -227,7 +277,7 @@ def test_an_outcome_that_hardly_anybody_has_takes_no_verdict_from_the_others():
     assert np.isfinite(mean[["r2_low", "r2_high", "lead_low", "lead_high"]]).all(axis=None)
     assert mean.lead_low[scoreboard.RFM] > 0
     silent = scoreboard.score_methods(SETTINGS, company.slices, {"full": found}, 1.5, rare[["future_score"]] * np.nan, {})
-    assert "No scoreboard" in say_scoreboard(silent, {})
+    assert "Nothing to judge knowledge by: nothing differs in what customers did" in say_scoreboard(silent, {})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench.clustering import baselines, lineage, movement
 from workbench.clustering.embed import embed
-from workbench.clustering.scoreboard import MEAN, OURS, RFM, Slice
+from workbench.clustering.scoreboard import AFTER, MEAN, OURS, RFM, Slice
 from workbench.clustering.segmenter import MIN_CUSTOMERS, Segmenter
 from workbench.core.errors import InputError, QualityGate
 from workbench.core.files import atomic_write
@@ -28,7 +28,10 @@ def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
         return frame[frame.slice == name].set_index("customer_id").drop(columns="slice").sort_index()
 
     def as_slice(name: str, today: pd.DataFrame, earlier: str) -> Slice:
-        return Slice(name, today[used], part(earlier, windows)[used], part(earlier, outcomes), None if used == every else today)
+        then, happened = part(earlier, windows), part(earlier, outcomes)
+        if used == every:
+            return Slice(name, today, then, happened)
+        return Slice(name, today[used], then[used], happened, today, then[every])
 
     slices = {"full": as_slice("full", everything, "earlier")}
     return slices | {half: as_slice(half, part(half, windows)[every], f"{half}_earlier") for half in ("odd", "even")}
@@ -193,23 +196,18 @@ def centre_table(segmenter: Segmenter) -> pd.DataFrame:
 
 def wide_board(board: pd.DataFrame) -> pd.DataFrame:
     """-> one row per outcome, one column per method, the ceiling last."""
-    if board.empty:
-        return pd.DataFrame({"outcome": pd.Series(dtype="str")})
     wide = board.pivot(index="outcome", columns="method", values="r2_adjusted").reindex(columns=board.method.unique())
     wide["ceiling"] = board.groupby("outcome").ceiling.first()
     return wide.rename_axis("outcome").reset_index()
 
 
 def headline(board: pd.DataFrame, certificate: pd.DataFrame) -> dict[str, float]:
-    """The figures that metrics.json keeps."""
+    """The figures that metrics.json keeps; what segments know only where it was judged out of time."""
     found = {f"segments_{verdict}": int((certificate.verdict == verdict).sum()) for verdict in ("pass", "watch", "fail")}
     found["stability_mean"] = float(certificate.stability.mean())
-    if not board.empty:
-        mean = board[board.outcome == MEAN].set_index("method")
-        found |= {
-            "r2_adjusted": float(mean.r2_adjusted[OURS]),
-            "r2_adjusted_rfm": float(mean.r2_adjusted[RFM]),
-            "replication_ami": float(mean.replication_ami[OURS]),
-        }
-        found["r2_ceiling"] = float(mean.ceiling[OURS])
-    return found
+    mean = board[board.outcome == MEAN].set_index("method")
+    found["replication_ami"] = float(mean.replication_ami[OURS])
+    if mean.judged[OURS] != AFTER:
+        return found
+    r2 = {"r2_adjusted": mean.r2_adjusted[OURS], "r2_adjusted_rfm": mean.r2_adjusted[RFM], "r2_ceiling": mean.ceiling[OURS]}
+    return found | {name: float(value) for name, value in r2.items()}

@@ -23,15 +23,16 @@ class Knower:
     """What segments know of outcomes: on the earlier window by models that never saw the customer, else of the space itself."""
 
     def __init__(self, space: Space, matrix: np.ndarray, earlier: pd.DataFrame | None, outcomes: pd.DataFrame | None):
-        self._space, self._matrix, self._window = space, matrix, earlier
+        self._space, self._matrix, self.window = space, matrix, earlier
         self.has_history = bool(space.models_)
         self._outcomes = outcomes[list(space.models_)] if self.has_history else None
 
     @functools.cached_property
-    def _coordinates(self) -> np.ndarray:
+    def coordinates(self) -> np.ndarray:
+        """Customers of the earlier window in the space, each by models that never saw them; without a history today's."""
         if not self.has_history:
             return self._matrix
-        return self._space.crossed_coordinates(self._window, self._outcomes, self._window)[0]
+        return self._space.crossed_coordinates(self.window, self._outcomes, self.window)[0]
 
     @functools.cached_property
     def _values(self) -> np.ndarray:
@@ -39,7 +40,7 @@ class Knower:
 
     def place(self, centres: np.ndarray) -> np.ndarray:
         """Centres -> the nearest one of each customer of the earlier window (without a history: of today)."""
-        return cluster.nearest(self._coordinates, centres)[0]
+        return cluster.nearest(self.coordinates, centres)[0]
 
     def knowledge(self, labels: np.ndarray) -> float:
         """Labels of those customers -> mean adjusted R² of the outcomes; without a history of the space's coordinates."""

@@ -119,6 +119,17 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         tried = [cut.belongs[self._knower.place(cut.centres)] for cut in self._cuts.values()]
         return self._knower.beyond_chance(tried[list(self._cuts).index(self.base_count_)], tried, self.seed)
 
+    def look_back(self) -> pd.DataFrame | None:
+        """-> coordinates one horizon ago (at most `sample_limit` customers of the earlier window), of models that never saw the customer.
+
+        None without a history.
+        """
+        check_is_fitted(self, "centres_")
+        if not self._knower.has_history:
+            return None
+        found = self._knower.coordinates
+        return pd.DataFrame(found, self._knower.window.index, [str(name) for name in self.get_feature_names_out()])
+
     def tried(self) -> list[np.ndarray]:
         """-> per row of `counts_` the segment that it gives each customer of `rows_`."""
         check_is_fitted(self, "centres_")

@@ -220,8 +220,8 @@ CONTRACTS: dict[str, Contract] = {
             "ceiling": NUMBER_OR_NOT,
             "replication_ami": NUMBER_OR_NOT,
             "seconds": NUMBER_OR_NOT,
+            "judged": Column("text", among=("after as_of", "one horizon earlier", "not yet")),
         },
-        may_be_empty=True,
     ),  # fmt: skip
     "counts": Contract(
         ("n_segments",),

@@ -29,6 +29,7 @@ OURS, MACRO, RFM, RFM_EQUAL, PLAIN, PLAIN_CHOSEN, AWARE = (
     "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "plain UMAP + HDBSCAN",
     "UMAP + HDBSCAN on features in use", "k-means on the same representation",
 )  # fmt: skip
+AFTER, BEFORE, NEVER = "after as_of", "one horizon earlier", "not yet"  # where the scoreboard is judged
 OVERLAP = 2  # own spreads between two centres; customers near the border could then belong to either
 BESIDES_BUYING = ("future_engaged_days", "future_tickets", "future_score")
 BOARD_HEADS = {
@@ -61,8 +62,11 @@ def say_seconds(board: pd.DataFrame) -> str:
 
 def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Where this segmentation loses, whether it finds the same twice, and where it wins; names: words of categories."""
+    judged = board.judged.iloc[0]
     if board.r2_adjusted.isna().all():
-        return "**No scoreboard:** the data do not reach one horizon past the as-of day, or nothing differs there, so nothing can be tested out of time."
+        unknown = "What comes is not known yet, and there is no earlier horizon to judge by either."
+        told = unknown if judged == NEVER else "Nothing to judge knowledge by: nothing differs in what customers did."
+        return f"**{told}** {_found_again(board)}"
     mean = board[board.outcome == MEAN].set_index("method")
     wide = board[board.outcome != MEAN].pivot(index="outcome", columns="method", values="r2_adjusted")
     ours, rfm = mean.r2_adjusted[OURS], mean.r2_adjusted[RFM]
@@ -80,6 +84,43 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
             *([f"Another's figure is higher for {_listed(near)}, by no more than chance can make."] if near else []),
         ]
     )
+    rivals = mean.r2_adjusted.drop([OURS, AWARE, MACRO])
+    best = rivals.idxmax()
+    named = f"the {best}" if best in (RFM, RFM_EQUAL) else best
+    verdict = (
+        f"**It explains {ours:.1%} of the variance of outcomes, no more than {named} ({rivals[best]:.1%}): use {named}.**"
+        if rivals[best] >= ours
+        else f"**Where it wins:** {'out of time' if judged == AFTER else BEFORE} it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
+        f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
+        f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
+        if mean.lead_low[RFM] > 0
+        else f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
+    )
+    enough = ", no less: treat by them" if mean.r2_adjusted[MACRO] >= ours else ""
+    coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}{enough}."
+    aware = mean.r2_adjusted[AWARE]
+    kmeans = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method."
+    return " ".join(
+        [*_looking_back(judged), weak, _found_again(board), verdict, coarse, *([kmeans] if aware > 0.95 * ours else [])]
+    )
+
+
+def _looking_back(judged: str) -> list[str]:
+    """What is to be known of a scoreboard that is not out of time."""
+    if judged == AFTER:
+        return []
+    return [
+        "**What comes is not known yet, so methods are judged by the last horizon:** this segmentation as if it had stood at its beginning, each "
+        "customer placed by models that never saw them. As many segments were taken as knew and survived most there, which favours it a little. For "
+        "a test out of time move `as_of` back by one horizon."
+    ]
+
+
+def _found_again(board: pd.DataFrame) -> str:
+    """How alike segments of odd and of even weeks are, beside the grid of equal size and chance."""
+    mean = board[board.outcome == MEAN].set_index("method")
+    if not np.isfinite(mean.replication_ami[OURS]):
+        return "Half of the weeks alone gives no segments, so whether the same are found again cannot be told."
     by_ami, by_ari = (mean[measure][OURS] > mean[measure][RFM_EQUAL] for measure in ("replication_ami", "replication_ari"))
     better = "more than" if by_ami else "no more than"
     parted = ": the two do not agree on which is found again better" if by_ami != by_ari else ""
@@ -91,23 +132,7 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     steady = mean.replication_ami.drop(MACRO)
     if steady.max() > steady[OURS] + 0.005:
         again += f" Most alike in both halves is {steady.idxmax()} (AMI {steady.max():.2f})."
-    rivals = mean.r2_adjusted.drop([OURS, AWARE, MACRO])
-    best = rivals.idxmax()
-    named = f"the {best}" if best in (RFM, RFM_EQUAL) else best
-    verdict = (
-        f"**It explains {ours:.1%} of the variance of outcomes, no more than {named} ({rivals[best]:.1%}): use {named}.**"
-        if rivals[best] >= ours
-        else f"**Where it wins:** out of time it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
-        f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
-        f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
-        if mean.lead_low[RFM] > 0
-        else f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
-    )
-    enough = ", no less: treat by them" if mean.r2_adjusted[MACRO] >= ours else ""
-    coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}{enough}."
-    aware = mean.r2_adjusted[AWARE]
-    kmeans = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method."
-    return " ".join([weak, again, verdict, coarse, *([kmeans] if aware > 0.95 * ours else [])])
+    return again
 
 
 def say_tried(tried: pd.DataFrame) -> str:
@@ -156,9 +181,11 @@ def mean_board(board: pd.DataFrame) -> pd.DataFrame:
     """The scoreboard's means with their intervals as text, for a table with `BOARD_HEADS` and `BOARD_FORM`."""
     mean = board[board.outcome == MEAN]
     return mean.assign(
-        interval=[f"{low:.3f} to {high:.3f}" for low, high in zip(mean.r2_low, mean.r2_high, strict=True)],
+        interval=[
+            "–" if np.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in zip(mean.r2_low, mean.r2_high, strict=True)
+        ],
         lead=[
-            "–" if method == OURS else f"{low:+.3f} to {high:+.3f}"
+            "–" if method == OURS or np.isnan(low) else f"{low:+.3f} to {high:+.3f}"
             for method, low, high in zip(mean.method, mean.lead_low, mean.lead_high, strict=True)
         ],
     )
@@ -171,6 +198,12 @@ def _of_ceiling(ours: float, ceiling: float) -> str:
     if ours <= ceiling:
         return f"{ours / ceiling:.0%} of what can be explained from the same features"
     return f"more than predictions for single customers ({ceiling:.1%}; so few customers teach them little)"
+
+
+def board_title(board: pd.DataFrame) -> str:
+    """The caption of that table."""
+    told = {AFTER: "after the as-of day", BEFORE: "in the last horizon, before the as-of day"}
+    return f"Scoreboard: mean over outcomes {told.get(board.judged.iloc[0], 'that are not known yet')}"
 
 
 def in_words(wide: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
@@ -204,10 +237,12 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
         axes.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
         axes.text(ceiling, len(mean) - 0.8, f" ceiling {ceiling:.3f}", fontsize=9.5)
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
-    wins = f"Knows {ours / rfm:.1f} times as much of the future as the RFM grid"
+    when = "after the as-of day" if board.judged.iloc[0] == AFTER else "in the last horizon"
+    what = "the future" if board.judged.iloc[0] == AFTER else "the last horizon"
+    wins = f"Knows {ours / rfm:.1f} times as much of {what} as the RFM grid"
     axes.set(
-        xlabel="adjusted R² of what happened after the as-of day\n(bar: mean over outcomes and its 95% interval; tick: one outcome)",
-        title=wins if ours > rfm else f"The {mean.method.iloc[-1]} knows most of the future",
+        xlabel=f"adjusted R² of what happened {when}\n(bar: mean over outcomes and its 95% interval; tick: one outcome)",
+        title=wins if ours > rfm else f"The {mean.method.iloc[-1]} knows most of {what}",
         ylim=(-0.65, len(mean) - 0.5),
     )
     return axes

@@ -88,7 +88,7 @@ def _spread(values: list[float], gap: float) -> list[float]:
 def say_outcomes(outcomes: pd.DataFrame | None, days: int) -> str:
     """What the horizon brought, or why it cannot be told."""
     if outcomes is None:
-        return f"The data end before {days} days after the as-of day have passed: no outcome can be told, and the scoreboard will stay empty. Move `as_of` back to get one."
+        return f"The data end before {days} days after the as-of day have passed: no outcome can be told, and the scoreboard of notebook 03 judges by the last horizon instead. Move `as_of` back to test out of time."
     active = outcomes.future_active.mean()
     return f"In the {days} days after the as-of day {active:.1%} of the {len(outcomes):,} customers ordered again and spent {outcomes.future_spend.mean():,.2f} on average. Nothing but the scoreboard reads this."
 

@@ -92,11 +92,14 @@ def _failing(quality: pd.DataFrame) -> str:
 
 def _foresight(board: pd.DataFrame) -> str:
     mean = board[board.outcome == clustering.MEAN].set_index("method")
-    if clustering.OURS not in mean.index:
-        return "**Foresight.** Not tested: the data do not reach one horizon past the as-of day."
     ours = mean.loc[clustering.OURS]
+    if pd.isna(ours.r2_adjusted):
+        return "**Foresight.** Not tested: the data reach neither one horizon past the as-of day nor one back."
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
-    return f"**Foresight.** Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ, predictions for single customers {ours.ceiling:.0%}."
+    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ, predictions for single customers {ours.ceiling:.0%}."
+    if ours.judged != clustering.AFTER:
+        told = f"Not tested out of time, what comes is not known yet. Of the last horizon: {told}"
+    return f"**Foresight.** {told}"
 
 
 def _borders(segments: pd.DataFrame) -> str:
@@ -161,9 +164,7 @@ def analytics(read: Read, metrics: Mapping[str, float], currency: str) -> list[A
     catalog, board, quality, changed = read("feature_catalog"), read("scoreboard"), read("segment_quality"), read("kpi_changes")
     parts: list[Any] = [
         "## Do segments know the future?",
-        theme.table(
-            clustering.mean_board(board), "Scoreboard: mean over outcomes", clustering.BOARD_HEADS, clustering.BOARD_FORM
-        ),
+        theme.table(clustering.mean_board(board), clustering.board_title(board), clustering.BOARD_HEADS, clustering.BOARD_FORM),
     ]
     parts += ["## Do they hold?", clustering.say_stability(quality), _chart(clustering.chart_stability(quality, _names(read).to_dict()), "Stability per segment with its spread over refits, coloured by verdict")]  # fmt: skip
     parts += ["## Which features count?", features.say_features(catalog, metrics.get("chance_relevance", float("nan")))]
