@@ -422,6 +422,9 @@ def test_best_jaccard_by_hand():
     # 0 shares 3 of 4 customers with the first group; 1 shares 2 of 4 with the second, 2 shares 1 of 4.
     assert stability.best_jaccard(labels, again, 3) == pytest.approx([3 / 4, 2 / 4, 1 / 4])
     assert stability.best_jaccard(labels, labels, 3) == pytest.approx([1, 1, 1])
+    # Without the third customer, in no group now, 0 shares 2 of 4 with the first; nobody shares anything where nothing is found.
+    assert stability.best_jaccard(labels, np.where(np.arange(7) == 2, -1, again), 3) == pytest.approx([2 / 4, 2 / 4, 1 / 4])
+    assert stability.best_jaccard(labels, np.full(7, -1), 3).tolist() == [0, 0, 0]
 
 
 def test_certificate_by_hand():

@@ -80,8 +80,10 @@ def agreement(found: list[Overlap | None], belongs: np.ndarray, merged: np.ndarr
 
 
 def best_jaccard(labels: np.ndarray, again: np.ndarray, k: int) -> np.ndarray:
-    """Two labellings of the same customers -> per first label the highest Jaccard index with any second label."""
-    return _jaccard(_overlap(labels, again, k, again.max() + 1)).max(axis=1)
+    """Two labellings of the same customers -> per first label the highest Jaccard index with any second label; -1 there is none."""
+    found = again >= 0
+    overlap = _overlap(labels[found], again[found], k, again.max() + 1)
+    return _jaccard(overlap, np.bincount(labels, minlength=k)).max(axis=1, initial=0.0)
 
 
 def _overlap(labels: np.ndarray, again: np.ndarray, k: int, groups: int) -> np.ndarray:

@@ -508,13 +508,13 @@ def say_neighbours(nearest: pd.DataFrame, strengths: np.ndarray) -> str:
 
 def say_candidates(candidates: pd.DataFrame) -> str:
     """Whether a group among badly fitting customers is worth a look."""
-    steady = candidates[candidates.stability >= 0.5] if len(candidates) else candidates
-    if not len(steady):
-        return "**No new segment in sight:** customers that fit badly form no group that comes back."
-    best = steady.iloc[0]
+    if candidates.empty:
+        return "**No new segment in sight:** customers that fit badly form no group that comes back and stands apart."
+    best, many = candidates.iloc[0], len(candidates) > 1
     return (
-        f"{len(steady)} group{'s' if len(steady) > 1 else ''} of badly fitting customers come{'' if len(steady) > 1 else 's'} back; the most promising has "
-        f"{best.customers:.0f} customers, most of them now in segment {best.mostly_from:.0f} (stability {best.stability:.2f})."
+        f"{'**' + str(len(candidates)) + ' groups' if many else '**A group'} of badly fitting customers may become {'segments' if many else 'a segment'}:** "
+        f"{'they come' if many else 'it comes'} back and {'stand' if many else 'stands'} apart; {'the most promising has' if many else 'it has'} {best.customers:.0f} customers, most of them now in "
+        f"segment {best.mostly_from:.0f} (stability {best.stability:.2f}; the same number of others is {best.apart:.1f} times as far away as its own spread)."
     )
 
 

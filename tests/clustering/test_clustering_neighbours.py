@@ -1,0 +1,91 @@
+"""Look-alikes and mixed macro-segments by hand; groups that may become segments: one planted is found, noise has none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+
+from workbench.clustering import neighbours
+from workbench.core.config import ClusteringSettings
+from workbench.views.clustering import say_candidates
+
+SETTINGS = ClusteringSettings()
+CLOUDS = {
+    "normal": lambda r, d: r.normal(size=(1200, d)),
+    "uniform": lambda r, d: r.uniform(size=(1200, d)),
+    "long-tailed": lambda r, d: r.standard_t(3, size=(1200, d)),
+    "skewed": lambda r, d: r.lognormal(size=(1200, d)),
+}
+
+
+def test_nearest_segments_by_hand():
+    # Segment 0 at -1, 1 (middle 0, spread 1), segment 1 at 2 to 4 (middle 3), segment 2 far away.
+    matrix = np.array([[-1.0, 0], [1, 0], [2, 0], [4, 0], [99, 0], [101, 0]])
+    found = neighbours.nearest_segments(matrix, np.array([0, 0, 1, 1, 2, 2])).set_index("segment_id")
+    assert found.nearest_segment.to_dict() == {0: 1, 1: 0, 2: 1}
+    assert found.distance.to_dict() == pytest.approx({0: 3.0, 1: 3.0, 2: 97.0})
+    assert found.lookalikes.to_dict() == {0: 0, 1: 0, 2: 0}
+
+
+def test_a_look_alike_lies_as_near_as_nine_in_ten_of_the_segments_own():
+    own = np.c_[np.linspace(-10, 10, 21), np.zeros(21)]
+    others = np.array([[0.0, 8.9], [0.0, 9.1], [0.0, 500]])  # nine in ten of the own lie within 9
+    found = neighbours.nearest_segments(np.vstack([own, others]), np.repeat([0, 1], [21, 3]))
+    assert found.lookalikes[0] == 1
+
+
+def test_heterogeneity_by_hand():
+    # 0, 2 | 10, 12: total 104, within 2 + 2. The other macro-segment is one segment, which tells nothing apart.
+    matrix = np.array([[0.0], [2], [10], [12], [50], [51]])
+    found = neighbours.heterogeneity(matrix, np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 1])).set_index("macro_id")
+    assert found.told_apart.to_dict() == pytest.approx({0: 1 - 4 / 104, 1: 0.0})
+    assert found.segments.to_dict() == {0: 2, 1: 1}
+    assert found.customers.to_dict() == {0: 4, 1: 2}
+
+
+@pytest.mark.parametrize("cloud", list(CLOUDS))
+@pytest.mark.parametrize("dimensions", [2, 5, 20])
+def test_noise_has_no_candidates(cloud, dimensions):
+    for seed in range(3):
+        matrix = CLOUDS[cloud](np.random.default_rng(seed), dimensions)
+        labels = KMeans(12, n_init=1, random_state=seed).fit_predict(matrix)
+        found = neighbours.find_candidates(matrix, labels, np.ones(len(matrix)), SETTINGS)
+        assert found.empty, found
+    assert "No new segment in sight" in say_candidates(found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_planted_group_that_its_segment_hides_is_found_and_weighed_by_its_money(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 8, 1200)
+    matrix = 3 * rng.normal(size=(8, 12))[labels] + rng.normal(size=(1200, 12))
+    away = rng.normal(size=(2, 12))
+    hidden = [rng.choice(np.flatnonzero(labels == segment), 20, replace=False) for segment in (3, 5)]
+    for group, direction in zip(hidden, away, strict=True):
+        middle = matrix[labels == labels[group[0]]].mean(axis=0)
+        matrix[group] = middle + 7 * direction / np.linalg.norm(direction) + 0.5 * rng.normal(size=(20, 12))
+    revenue = np.ones(1200)
+    revenue[hidden[1]] = 50.0
+    found = neighbours.find_candidates(matrix, labels, revenue, SETTINGS)
+    assert found.mostly_from.tolist() == [5, 3]
+    assert found.customers.between(18, 28).all()
+    assert (found.stability > 0.7).all()
+    assert (found.apart > 2.5).all()
+    assert found.promise[0] == 1.0
+    assert found.promise[1] < 0.1
+    assert say_candidates(found).startswith(
+        "**2 groups of badly fitting customers may become segments:** they come back and stand apart; the most"
+    )
+    assert say_candidates(found[:1]).startswith(
+        "**A group of badly fitting customers may become a segment:** it comes back and stands apart; it has"
+    )
+
+
+def test_few_or_equal_customers_have_no_candidates():
+    few = np.random.default_rng(1).normal(size=(60, 4))
+    assert neighbours.find_candidates(few, np.arange(60) % 3, np.ones(60), SETTINGS).empty
+    same = np.zeros((400, 4))
+    assert neighbours.find_candidates(same, np.arange(400) % 3, np.ones(400), SETTINGS).empty
+    found = neighbours.find_candidates(few, np.arange(60) % 3, np.ones(60), SETTINGS)
+    assert isinstance(found, pd.DataFrame)
+    assert list(found) == ["candidate", "customers", "revenue", "mostly_from", "stability", "apart", "promise"]
