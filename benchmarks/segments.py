@@ -79,7 +79,7 @@ def fit_everybody(customers: int) -> dict:
     matrix = Space().fit(today, earlier=earlier, outcomes=outcomes).transform(today)
     in_space = time.process_time()
     embedding = embed(matrix, settings.n_neighbors, settings.n_components, 7)
-    labels, _ = dense_groups(embedding, smallest(customers, settings), settings.min_samples)
+    labels, _ = dense_groups(embedding, smallest(customers, settings.min_size_share), settings.min_samples)
     ended = time.process_time()
     return {"segments": int(labels.max()) + 1, "cpu": ended - started, "cpu_alone": ended - in_space}
 

@@ -22,6 +22,7 @@ from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings, Config
 from workbench.core.errors import InputError, QualityGate
 from workbench.core.rundir import Run
+from workbench.views.clustering import say_stability
 
 GROUPS = 12
 
@@ -383,7 +384,9 @@ def test_a_few_huge_customers_are_not_the_segments_where_nothing_is_known_of_the
     spent.iloc[:12] *= 300
     found = Segmenter().fit(spent)
     assert adjusted_rand_score(group, found.labels_) > 0.8
-    assert np.bincount(found.labels_).min() >= choice.least_size(1500, ClusteringSettings()), "the twelve are too few to act on"
+    assert np.bincount(found.labels_).min() >= choice.least_size(1500, ClusteringSettings().min_size_share), (
+        "the twelve are too few to act on"
+    )
 
 
 @pytest.mark.slow
@@ -425,6 +428,22 @@ def test_best_jaccard_by_hand():
     # Without the third customer, in no group now, 0 shares 2 of 4 with the first; nobody shares anything where nothing is found.
     assert stability.best_jaccard(labels, np.where(np.arange(7) == 2, -1, again), 3) == pytest.approx([2 / 4, 2 / 4, 1 / 4])
     assert stability.best_jaccard(labels, np.full(7, -1), 3).tolist() == [0, 0, 0]
+
+
+def test_small_segments_are_told_with_what_a_test_of_them_can_find():
+    found = Segmenter(min_size_share=0.05)
+    found.labels_, found.n_segments_, found.persistence_ = np.repeat([0, 1, 2], [560, 400, 39]), 3, np.ones(3)
+    sizes = assign.segment_sizes(found, np.ones(999))
+    assert sizes.too_small.tolist() == [False, False, True]  # four fifths of 5 % of 999 are 40
+    for size, effect in zip(sizes["size"], sizes.smallest_effect, strict=True):  # power of the t-test of two halves
+        degrees = size - 2
+        found_in = stats.nct.sf(stats.t.ppf(0.975, degrees), degrees, effect * np.sqrt(size / 4))
+        assert found_in == pytest.approx(0.8, abs=0.03)
+    table = stability.certificate(sizes, np.full((2, 3), 0.9), np.full((2, 3), 0.9), True)
+    assert "**Too small to act on alone: 2 with 39 customers.**" in say_stability(table)
+    named = table.assign(segment_name=["big", "middling", "tiny ones"])
+    assert "**Too small to act on alone: tiny ones with 39 customers.**" in say_stability(named)
+    assert "Too small" not in say_stability(table[:2])
 
 
 def test_certificate_by_hand():

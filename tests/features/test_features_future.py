@@ -160,6 +160,14 @@ def test_every_family_has_features_here_so_that_none_escapes_the_tests_below():
     assert all(len(frame) for frame in frames.values())
 
 
+def test_growth_of_an_attribute_that_no_source_told_by_then_is_no_feature():
+    company = known(*past())
+    young = dataclasses.replace(company, customers=company.customers.drop(columns="headcount_year_ago"))
+    assert planned(company).growth == {"headcount": "headcount_year_ago"}
+    plan = planned(young)
+    assert "headcount_growth" not in matrix.build_features(young, plan, RICH_WINDOW)
+
+
 @pytest.mark.slow
 def test_a_later_day_would_tell_other_features_of_every_kind():
     """The future that is drawn would show if it were seen."""

@@ -61,7 +61,7 @@ def plain_umap_hdbscan(features: pd.DataFrame, settings: ClusteringSettings, see
     import hdbscan
 
     embedding = embed(scaled(features), settings.n_neighbors, settings.n_components, seed)
-    size = smallest(len(features), settings)
+    size = smallest(len(features), settings.min_size_share)
     labels, persistence = dense_groups(embedding, size, settings.min_samples)
     if len(persistence) < 2:
         return np.zeros(len(features), int)

@@ -124,9 +124,9 @@ def cut_and_repair(
     return Cut(centres, sizes, groups, belongs, agreement, max(0.0, knower.knowledge(belongs[placed])), _told(told))
 
 
-def least_size(customers: int, settings: ClusteringSettings) -> float:
+def least_size(customers: int, min_size_share: float) -> float:
     """How many customers a segment needs so that it is not too small to act on."""
-    return 0.8 * cluster.smallest(customers, settings)
+    return 0.8 * cluster.smallest(customers, min_size_share)
 
 
 def choose(cuts: dict[int, Cut], least: float = 0.0) -> pd.DataFrame:
@@ -186,7 +186,7 @@ def _weakest(
     weights = np.bincount(belongs, sizes)
     sibling = cluster.ward_costs(cluster.middles(centres, sizes, belongs), weights).argmin(axis=1)
     members = [tuple(np.flatnonzero(belongs == s)) for s in range(count)]
-    least = least_size(int(sizes.sum()), settings)
+    least = least_size(int(sizes.sum()), settings.min_size_share)
     for segment in np.argsort(weights, kind="stable"):
         if weights[segment] < least:
             return int(segment), int(sibling[segment]), SMALL

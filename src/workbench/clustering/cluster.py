@@ -81,7 +81,7 @@ def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits:
         rows = np.sort(generator.choice(len(matrix), min(round(SHARE * len(matrix)), MOST), replace=False))
         chosen, own_seed = matrix[rows], int(generator.integers(2**31))
         embedding = embed(chosen, settings.n_neighbors, settings.n_components, own_seed, EPOCHS)
-        dense, lasting = dense_groups(embedding, smallest(len(rows), settings), settings.min_samples)
+        dense, lasting = dense_groups(embedding, smallest(len(rows), settings.min_size_share), settings.min_samples)
         if len(lasting) < 2:
             continue
         with threadpool_limits(1):
@@ -94,9 +94,9 @@ def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits:
     return Pool(np.vstack(centres), np.concatenate(weights), np.concatenate(persistence), tuple(drawn))
 
 
-def smallest(customers: int, settings: ClusteringSettings) -> int:
+def smallest(customers: int, min_size_share: float) -> int:
     """How many customers a dense group needs."""
-    return max(5, round(settings.min_size_share * customers))
+    return max(5, round(min_size_share * customers))
 
 
 def dense_groups(embedding: np.ndarray, min_size: int, min_samples: int) -> tuple[np.ndarray, np.ndarray]:

@@ -104,7 +104,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         if not cuts:
             raise _too_few(self, pool)
         # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
-        least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings)
+        least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings.min_size_share)
         self.counts_ = table = choice.choose(cuts, least)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)

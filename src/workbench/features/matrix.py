@@ -148,8 +148,10 @@ def plan_features(
     asked = happened.filter(happened.event_type == "survey_answer", happened.topic.notnull(), happened.score.notnull())
     before = known.texts[known.texts.occurred_at < window.end]
     found, held = profile.plan_profile(known.customers, known.people, attributes, settings.min_coverage)
+    # what no source told by then is no column of customers
+    growth = {now: before for now, before in attributes.growth.items() if {now, before} <= set(known.customers)}
     return Plan(
-        window, settings, dict(names or {}), dict(attributes.growth), attributes.separator,
+        window, settings, dict(names or {}), growth, attributes.separator,
         affinity.top_levels(tally, counts, names or {}),
         engagement.frequent_channels(happened, tally, settings.min_coverage), tuple(types), frozenset(columns),
         tuple(sorted(fetch(asked.select("topic").distinct()).topic)), topics.plan_topics(happened, tally, settings.min_coverage),

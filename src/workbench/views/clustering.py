@@ -393,7 +393,19 @@ def say_stability(certificate: pd.DataFrame) -> str:
         f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** ({left_out} left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
         f"twenty refits; a mean under 0.5 fails); the weakest reaches {weakest.stability:.2f}. "
         f"Averaged over customers it is {np.average(certificate.stability, weights=certificate['size']):.2f}, "
-        f"and {np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change.{safer}"
+        f"and {np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change.{safer}{_too_small(certificate)}"
+    )
+
+
+def _too_small(certificate: pd.DataFrame) -> str:
+    small = certificate[certificate.too_small]
+    if small.empty:
+        return ""
+    named = small.segment_name.map(plain) if "segment_name" in small else small.segment_id.astype(str)
+    sizes = [f"{name} with {size:,} customers" for name, size in zip(named, small["size"], strict=True)]
+    return (
+        f" **Too small to act on alone: {_listed(sizes)}.** That is fewer than `min_size_share` asks for: treat their customers one "
+        "by one, or with the macro-segment."
     )
 
 

@@ -85,7 +85,7 @@ def executive_doubts(read: Read) -> list[Any]:
 
 
 def _failing(quality: pd.DataFrame) -> str:
-    names = [theme.plain(name) for name in quality.segment_name[quality.verdict == "fail"]]
+    names = [theme.plain(name) for name in quality.segment_name[(quality.verdict == "fail") | quality.too_small]]
     alone = f"; not to be acted on alone: {', '.join(names)}" if names else ""
     return f"**Segments.** Of {len(quality)}, {theme.told_verdicts(quality.verdict)}{alone}."
 
