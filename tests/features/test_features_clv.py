@@ -372,5 +372,7 @@ def test_what_cannot_be_fitted_is_named_and_does_not_stop_the_rest():
     assert choice.predictions.p_alive.isna().all()
     assert choice.predictions.orders_high.notna().all()
     nobody = clv.Moment(known[1].history.head(0), known[1].features, known[1].orders)
-    with pytest.raises(InputError, match="No customer had bought"):
+    days = round(known[0].history.age.max() * 7) + 1
+    with pytest.raises(InputError, match=rf"one horizon \(91 days\) before as_of: the first order is {days} days old") as told:
         clv.choose(known[0], nobody, known[2], weeks=13)
+    assert f"horizon_days to {days // 2} or less" in str(told.value)

@@ -531,10 +531,11 @@ def choose(
     when `earlier` knows nobody.
     """
     if not len(earlier.history):
+        reach = round(7 * now.history.age.max()) + 1
         raise InputError(
-            "No customer had bought one horizon before as_of.",
-            why="Ways of predicting can then not be compared.",
-            fix="Use a later as_of, a shorter features.horizon_days or a source with a longer history.",
+            f"No customer had bought one horizon ({7 * weeks:.0f} days) before as_of: the first order is {reach} days old.",
+            why="Ways of predicting, and segments, could not be held against what then happened.",
+            fix=f"set features.horizon_days to {reach // 2} or less, move as_of, or add a source with a longer history",
         )
     now, earlier, earliest = (_sorted(m) for m in (now, earlier, earliest))
     actual = earlier.actual(earlier.history.customer_id)
