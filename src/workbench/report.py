@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.config import STAGES
+from workbench.core.errors import WorkbenchError
 from workbench.core.files import write_text
 from workbench.core.rundir import Run, notebook_name
 
@@ -61,8 +62,39 @@ def write_report(run: Run) -> None:
     _write_page(run, "index.html", title, f"<h1>{html.escape(title)}</h1>" + _body(summary))
 
 
-def _write_page(run: Run, file: str, title: str, body: str) -> None:
-    write_page(run.path / "reports" / file, title, body, pages_of_run(), of_run(run))
+def write_stopped(run: Run, stage: str, unfinished: Path, fault: WorkbenchError) -> Path:
+    """What a run knew when the data would not let it go on: the fault first, finished notebooks, and the unfinished one as far as it came."""
+    import nbformat
+
+    done = [s for s in STAGES[: STAGES.index(stage)] if run.stage_done(s)]
+    notebooks = {s: nbformat.read(run.path / "notebooks" / f"{notebook_name(s)}.ipynb", 4).cells for s in done}
+    notebooks[stage] = _as_far_as_it_came(nbformat.read(unfinished, 4).cells)
+    pages = {
+        page: word
+        for page, word in pages_of_run().items()
+        if page in ("index.html", *(f"{notebook_name(s)}.html" for s in notebooks))
+    }
+    for name, cells in notebooks.items():
+        _write_page(run, f"{notebook_name(name)}.html", TITLES[name], _body(cells), pages)
+    title = f"{run.config.company.name}: stopped as of {run.config.as_of}"
+    body = f"<h1>{html.escape(title)}</h1><p><strong>There is no report:</strong> {notebook_name(stage)} could not go on.</p><pre>{html.escape(str(fault))}</pre>"
+    _write_page(run, "index.html", title, body + "<p>What was found before it stopped is on the other pages.</p>", pages)
+    return run.path / "reports" / "index.html"
+
+
+def _as_far_as_it_came(cells: list[Any]) -> list[Any]:
+    """The cells before the one that failed, without what Papermill adds to tell of it."""
+    came = []
+    for cell in cells:
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            break
+        if not any(tag.startswith("papermill-error") for tag in cell.metadata.get("tags", [])):
+            came.append(cell)
+    return came
+
+
+def _write_page(run: Run, file: str, title: str, body: str, pages: Mapping[str, str] | None = None) -> None:
+    write_page(run.path / "reports" / file, title, body, pages or pages_of_run(), of_run(run))
 
 
 def pages_of_run() -> dict[str, str]:

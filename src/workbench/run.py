@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.core import workspace
 from workbench.core.config import STAGES, Config, load_config
-from workbench.core.errors import EnvironmentFault, InputError, ParameterError, WorkbenchError
+from workbench.core.errors import EnvironmentFault, InputError, ParameterError, QualityGate, WorkbenchError
 from workbench.core.files import TEMPORARY, write_text
 from workbench.core.inputs import find_files, input_hashes, read_key
 from workbench.core.rundir import Run, all_runs, check_run_id, last_finished, notebook_name
@@ -301,7 +301,13 @@ def _run_stage(run: Run, stage: str, say: Say) -> Run:
     temporary = final.with_name(f"{TEMPORARY}{name}.ipynb")
     sections: dict[str, float] = {}
     progress = progress_lines(f"[{STAGES.index(stage) + 1}/{len(STAGES)}] {name}", say, sections)
-    execute(workspace.resources("notebooks") / f"{name}.ipynb", temporary, run, stage, progress)
+    try:
+        execute(workspace.resources("notebooks") / f"{name}.ipynb", temporary, run, stage, progress)
+    except (InputError, QualityGate) as fault:  # not ours: what was found until then is the reader's
+        from workbench import report
+
+        say(f"[report] {report.write_stopped(run, stage, temporary, fault)}")
+        raise
     progress("")
     fresh = Run.open(run.path)
     cells = [c for c in nbformat.read(temporary, 4).cells if c.cell_type == "code" and c.source.strip()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pandas as pd
 import pipeline_ingest as tiny
@@ -134,8 +135,38 @@ def test_a_company_of_too_few_customers_is_told_so(home, capsys, customers):
     orders = tiny.lines(tiny.ORDERS_HEADER, tiny.order_rows(customers))
     tiny.write_company(home, {"crm.csv": tiny.crm_text(customers), "orders.csv": orders})
     assert cli.main(["run", "configs/sixty.yaml", "--run-id", "few", "-p", "clustering.audiences", ""]) == 2
-    assert f"{customers} customers have an order in the window; segments need at least 50" in capsys.readouterr().err
-    assert (home / "runs" / "few" / "rfm_tiers.csv").exists() == (customers > 1)
+    told = capsys.readouterr()
+    assert f"{customers} customers have an order in the window; segments need at least 50" in told.err
+    run = home / "runs" / "few"
+    assert (run / "rfm_tiers.csv").exists() == (customers > 1)
+    assert_stopped_page(run, "03_clustering", f"{customers} customers have an order in the window")
+
+
+@pytest.mark.slow
+def test_a_company_of_equal_customers_ends_with_exit_5_and_a_page(home, capsys):
+    """All buy the same on the same days, so nothing tells them apart."""
+    crm = tiny.lines(tiny.CRM_HEADER, tiny.crm_rows()[1:])
+    rows = [[row[0], f"2024-0{1 + n % 3}-1{n % 3}", f"{row[0]}-{n % 3}", "10.00"] for n, row in enumerate(tiny.order_rows())]
+    tiny.write_company(home, {"crm.csv": crm, "orders.csv": tiny.lines(tiny.ORDERS_HEADER, rows)})
+    assert cli.main(["run", "configs/sixty.yaml", "--run-id", "same", "-p", "clustering.audiences", ""]) == 5
+    told = capsys.readouterr()
+    assert len(told.err.splitlines()) <= 12
+    assert "Traceback" not in told.err
+    assert_stopped_page(home / "runs" / "same", "03_clustering", "nothing else in use tells them apart")
+
+
+def assert_stopped_page(run, stage, words):
+    """The first page says why, links what there is, and shows no code, traceback or mark of Papermill; run.json says failed."""
+    assert json.loads((run / "run.json").read_text())["state"] == "failed"
+    index = (run / "reports" / "index.html").read_text()
+    assert words in index
+    assert "Fix:" in index
+    linked = set(re.findall(r'href="([^"]+)"', index.partition("</nav>")[0]))
+    assert linked == {page.name for page in (run / "reports").glob("*.html")}
+    assert f"{stage}.html" in linked
+    for page in linked:
+        text = (run / "reports" / page).read_text()
+        assert not re.search("Traceback|papermill|An Exception was encountered|QualityGate|InputError", text), page
 
 
 def test_two_engines_of_the_same_settings_keep_their_own_parts(home):
