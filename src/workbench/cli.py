@@ -201,9 +201,10 @@ def _run(options: argparse.Namespace) -> None:
             fix="name one of the stages",
         )
     started = time.perf_counter()
+    config, parameters = started_with(options.run_id) if options.resume else (DEFAULT_CONFIG, {})
     run = run_pipeline(
-        options.config or (started_with(options.run_id) if options.resume else DEFAULT_CONFIG),
-        dict(options.parameter),
+        options.config or config,
+        dict(options.parameter) or parameters,
         options.run_id,
         options.resume,
         options.from_stage,

@@ -29,6 +29,7 @@ def run_pipeline(
     config = load_config(config_path, overrides)
     run, lock = _open_or_create(config, config_path, run_id, resume, from_stage)
     try:
+        run.update(parameters=dict(overrides))  # `--resume` goes on with the same
         return _run_stages(run, say)
     finally:
         lock.release()
@@ -60,10 +61,11 @@ def runs_folder() -> Path:
 # -- which run -------------------------------------------------------------------------------------------------------
 
 
-def started_with(run_id: str | None) -> str:
-    """The configuration file of the run that is to be resumed; raises ParameterError where there is none."""
+def started_with(run_id: str | None) -> tuple[str, dict[str, str]]:
+    """The configuration file and the parameters of the run that is to be resumed; raises ParameterError where there is none."""
     path = runs_folder() / check_run_id(run_id) if run_id else _newest_unfinished()
-    return Run.open(path).manifest.get("configuration_file", str(path / "config.yaml"))
+    manifest = Run.open(path).manifest
+    return manifest.get("configuration_file", str(path / "config.yaml")), manifest.get("parameters", {})
 
 
 def _open_or_create(

@@ -52,7 +52,8 @@ def test_a_run_without_a_customer_in_common_is_not_compared():
     last = SimpleNamespace(has=found.__contains__, read=found.get, config=config, path=path)
     run = SimpleNamespace(previous=lambda: last)
     strangers = assign.read_previous(run, pd.Series(["k1", "k2"]))
-    assert strangers == {"segments": None, "centres": None, "registry": None, "as_of": None, "run": "may", "shared": False}
+    nothing = dict.fromkeys(("segments", "centres", "registry", "history", "as_of"))
+    assert strangers == {**nothing, "run": "may", "shared": False}
     assert "Not comparable with run may" in say_lineage(lineage.first_lineage(members(s0=5)), "may", strangers["shared"])
     known = assign.read_previous(run, pd.Series(["k1", "c00003"]))
     assert known["shared"]
@@ -205,3 +206,27 @@ def test_a_segment_that_never_passes_expires():
     assert first.expires.to_list() == ["2024-12-31"]
     later = lineage.build_registry(lineage.match_segments(now, now), certificate, dt.date(2025, 1, 2), first)
     assert later.state.to_list() == ["sunset"]
+
+
+def test_every_customers_way_through_the_segments_is_kept_from_run_to_run():
+    def run(as_of, where, keys, earlier=None):
+        segments = pd.DataFrame({"customer_id": list(where), "segment_id": list(where.values())})
+        registry = pd.DataFrame({"key": list(keys), "segment_id": list(keys.values())})
+        found = lineage.build_history(segments, registry, dt.date.fromisoformat(as_of), earlier)
+        check_frame("history", found)
+        return found
+
+    first = run("2025-01-01", {"a": 0, "b": 1, "c": -1, "left": 0}, {"s0001": 0, "s0002": 1})
+    assert first.to_dict("list") == {
+        "customer_id": ["a", "b", "c", "left"],
+        "since": ["2025-01-01"] * 4,
+        "key": ["s0001", "s0002", "", "s0001"],
+    }
+    # Numbers have changed places, keys have not: a stays, b moves, c buys, one is new, one is erased.
+    second = run("2025-02-01", {"a": 1, "b": 1, "c": 0, "new": 0}, {"s0001": 1, "s0002": 0}, first)
+    assert second.values.tolist() == [
+        ["a", "2025-01-01", "s0001"], ["b", "2025-01-01", "s0002"], ["b", "2025-02-01", "s0001"],
+        ["c", "2025-01-01", ""], ["c", "2025-02-01", "s0002"], ["new", "2025-02-01", "s0002"],
+    ]  # fmt: skip
+    again = run("2025-02-01", {"a": 1, "b": 0, "c": 0, "new": 0}, {"s0001": 1, "s0002": 0}, second)
+    assert again.customer_id.tolist() == ["a", "b", "c", "c", "new"], "the same day looked at again replaces what was said of it"

@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 
 from workbench.clustering import neighbours
 from workbench.core.config import ClusteringSettings
+from workbench.core.contracts import check_frame
 from workbench.views.clustering import say_candidates
 
 SETTINGS = ClusteringSettings()
@@ -20,18 +21,26 @@ CLOUDS = {
 
 def test_nearest_segments_by_hand():
     # Segment 0 at -1, 1 (middle 0, spread 1), segment 1 at 2 to 4 (middle 3), segment 2 far away.
-    matrix = np.array([[-1.0, 0], [1, 0], [2, 0], [4, 0], [99, 0], [101, 0]])
-    found = neighbours.nearest_segments(matrix, np.array([0, 0, 1, 1, 2, 2])).set_index("segment_id")
+    matrix, labels = np.array([[-1.0, 0], [1, 0], [2, 0], [4, 0], [99, 0], [101, 0]]), np.array([0, 0, 1, 1, 2, 2])
+    alike = neighbours.look_alikes(matrix, labels, pd.Index(list("abcdef")))
+    found = neighbours.nearest_segments(matrix, labels, alike).set_index("segment_id")
     assert found.nearest_segment.to_dict() == {0: 1, 1: 0, 2: 1}
     assert found.distance.to_dict() == pytest.approx({0: 3.0, 1: 3.0, 2: 97.0})
     assert found.lookalikes.to_dict() == {0: 0, 1: 0, 2: 0}
+    check_frame("lookalikes", alike)
 
 
 def test_a_look_alike_lies_as_near_as_nine_in_ten_of_the_segments_own():
     own = np.c_[np.linspace(-10, 10, 21), np.zeros(21)]
-    others = np.array([[0.0, 8.9], [0.0, 9.1], [0.0, 500]])  # nine in ten of the own lie within 9
-    found = neighbours.nearest_segments(np.vstack([own, others]), np.repeat([0, 1], [21, 3]))
-    assert found.lookalikes[0] == 1
+    others = np.array([[0.0, 8.9], [0.0, 4.5], [0.0, 9.1], [0.0, 500]])  # nine in ten of the own lie within 9
+    matrix, labels = np.vstack([own, others]), np.repeat([0, 1], [21, 4])
+    alike = neighbours.look_alikes(matrix, labels, pd.Index([f"c{i:02d}" for i in range(25)]))
+    check_frame("lookalikes", alike)
+    mine = alike[alike.like_segment == 0]
+    assert mine.customer_id.tolist() == ["c22", "c21"]
+    assert mine.segment_id.tolist() == [1, 1]
+    assert mine.distance.tolist() == pytest.approx([4.5 / 9, 8.9 / 9])
+    assert neighbours.nearest_segments(matrix, labels, alike).lookalikes[0] == 2
 
 
 def test_heterogeneity_by_hand():

@@ -49,7 +49,7 @@ def by_least_squares(y, labels):
 def test_the_board_keeps_its_contract_and_has_a_row_per_method_and_outcome():
     _, _, outcomes, board = scored()
     check_frame("scoreboard", board)
-    assert len(board) == 7 * (len(outcomes.columns) + 1)
+    assert len(board) == 8 * (len(outcomes.columns) + 1)
     assert set(board.outcome) == {*outcomes.columns, scoreboard.MEAN}
 
 

@@ -127,6 +127,16 @@ def test_moves_are_net_of_what_chance_moves(two_runs):
     assert np.isnan(changes.moved_share(changes.build_moves(before, now, lineage, []))["net"])
 
 
+def test_runs_of_other_horizons_have_no_kpi_to_compare_and_it_is_said(two_runs):
+    from workbench.views import changes as views
+
+    ((_, _), (now, _)), lineage = two_runs
+    changed = changes.build_kpi_changes(now.head(0), now, lineage)
+    check_frame("kpi_changes", changed)
+    assert "none is compared" in views.say_kpi_changes(changed)
+    assert views.kpi_change_table(changed).frame.empty
+
+
 def test_readers_are_told_when_nothing_moved_and_when_there_is_no_earlier_run(two_runs):
     from types import SimpleNamespace
 

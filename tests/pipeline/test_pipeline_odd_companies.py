@@ -140,6 +140,9 @@ def test_a_company_of_too_few_customers_is_told_so(home, capsys, customers):
     run = home / "runs" / "few"
     assert (run / "rfm_tiers.csv").exists() == (customers > 1)
     assert_stopped_page(run, "03_clustering", f"{customers} customers have an order in the window")
+    # The command that is told goes on with the parameters of the run, and so stops at the same place.
+    assert cli.main(["run", "--resume", "--run-id", "few"]) == 2
+    assert "segments need at least 50" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -115,13 +115,13 @@ def segment_sizes(segmenter: Segmenter, revenue: np.ndarray) -> pd.DataFrame:
 
 
 def read_previous(run: Any, customers: pd.Series) -> dict[str, Any]:
-    """What the last run of the company knows of its segments: segments, centres, registry, as_of; None each where there is none.
+    """What the last run of the company knows of its segments: segments, centres, registry, history, as_of; None each where there is none.
 
     Also run, its name, and shared, whether it has any of these customers. With none in common (another key or ledger) nothing of it
     is taken: its segments would be put down as gone for good.
     """
     earlier = run.previous()
-    names = ("segments", "centres", "registry")
+    names = ("segments", "centres", "registry", "history")
     found = {name: earlier.read(name) if earlier is not None and earlier.has(name) else None for name in names}
     shared = found["segments"] is None or bool(found["segments"].customer_id.isin(customers).any())
     found["as_of"] = earlier and earlier.config.as_of

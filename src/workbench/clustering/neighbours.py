@@ -22,19 +22,36 @@ MIN_CANDIDATE = 8
 APART, DIMENSIONS = 2.5, 5
 
 
-def nearest_segments(matrix: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """-> segment_id, nearest_segment, distance (between centres, over the segment's own spread), lookalikes; a row per segment.
+def look_alikes(matrix: np.ndarray, labels: np.ndarray, customers: pd.Index) -> pd.DataFrame:
+    """-> lookalikes: customer_id, segment_id (their own), like_segment, distance (0-1), nearest first; customers: who stands in which row.
 
-    lookalikes: customers of other segments that lie as near to the centre as nine in ten of its own.
+    Customers of other segments that lie as near to a segment's centre as nine in ten of its own; distance is over that of the tenth.
     """
+    distances, rows = nearest(matrix, _middles(matrix, labels))[1], []
+    for segment in range(distances.shape[1]):
+        reach = np.quantile(distances[labels == segment, segment], FAR)
+        alike = np.flatnonzero((distances[:, segment] <= reach) & (labels != segment))
+        told = {
+            "customer_id": customers[alike],
+            "segment_id": labels[alike],
+            "like_segment": segment,
+            "distance": distances[alike, segment] / max(reach, 1e-12),
+        }
+        rows.append(pd.DataFrame(told))
+    return (
+        pd.concat(rows).astype({"customer_id": "str"}).sort_values(["like_segment", "distance", "customer_id"], ignore_index=True)
+    )
+
+
+def nearest_segments(matrix: np.ndarray, labels: np.ndarray, alike: pd.DataFrame) -> pd.DataFrame:
+    """alike: see `look_alikes` -> segment_id, nearest_segment, distance (between centres, over the segment's own spread), lookalikes (how many)."""
     middle, rows = _middles(matrix, labels), []
     apart, distances = nearest(middle, middle)[1], nearest(matrix, middle)[1]
     np.fill_diagonal(apart, np.inf)
+    counts = alike.like_segment.value_counts()
     for segment in range(len(middle)):
-        own = distances[labels == segment, segment]
-        near = (distances[:, segment] <= np.quantile(own, FAR)) & (labels != segment)
-        spread = max(float(np.sqrt((own**2).mean())), 1e-12)
-        rows.append((segment, int(apart[segment].argmin()), float(apart[segment].min() / spread), int(near.sum())))
+        spread = max(float(np.sqrt((distances[labels == segment, segment] ** 2).mean())), 1e-12)
+        rows.append((segment, int(apart[segment].argmin()), float(apart[segment].min() / spread), int(counts.get(segment, 0))))
     return pd.DataFrame(rows, columns=["segment_id", "nearest_segment", "distance", "lookalikes"])
 
 

@@ -19,8 +19,8 @@ from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
 
-OURS, MACRO, RFM, RFM_EQUAL, KMEANS, PLAIN, PLAIN_CHOSEN, KMEANS_AWARE = (
-    "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "k-means on scaled features",
+OURS, MACRO, RFM, RFM_EQUAL, KMEANS, MIXTURE, PLAIN, PLAIN_CHOSEN, KMEANS_AWARE = (
+    "this segmentation", "its macro-segments", "RFM grid", "RFM grid of equal size", "k-means on scaled features", "Gaussian mixture on scaled features",
     "plain UMAP + HDBSCAN", "UMAP + HDBSCAN on features in use", "k-means on the same representation",
 )  # fmt: skip
 MEAN = "mean of outcomes"
@@ -128,6 +128,7 @@ def methods(settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: M
         RFM: Method(lambda part, _: baselines.rfm_grid(every(part))),
         RFM_EQUAL: Method(lambda part, seed: baselines.rfm_grid(every(part), grids[seed % len(grids)]), len(grids)),
         KMEANS: Method(lambda part, seed: baselines.kmeans(baselines.scaled(part.today), k, seed), SEEDS),
+        MIXTURE: Method(lambda part, seed: baselines.gaussian_mixture(baselines.scaled(part.today), k, seed), SEEDS),
         PLAIN: Method(lambda part, seed: baselines.plain_umap_hdbscan(every(part), settings, seed), SEEDS),
         PLAIN_CHOSEN: Method(lambda part, seed: baselines.plain_umap_hdbscan(part.today, settings, seed), SEEDS),
         KMEANS_AWARE: Method(lambda part, seed: baselines.kmeans(coordinates(part), k, seed)),

@@ -272,6 +272,12 @@ CONTRACTS: dict[str, Contract] = {
             "evidence": TEXT,
         },
     ),
+    "history": Contract(("customer_id", "since"), {"customer_id": TEXT, "since": TEXT, "key": Column("text")}),
+    "lookalikes": Contract(
+        ("customer_id", "like_segment"),
+        {"customer_id": TEXT, "segment_id": SEGMENT, "like_segment": SEGMENT, "distance": SHARE},
+        may_be_empty=True,
+    ),
     "personas": Contract(("segment_id",), {"segment_id": SEGMENT, "segment_name": TEXT, "tagline": TEXT, "story": TEXT}),
     "drivers": Contract(
         ("segment_id", "claim"),

@@ -105,9 +105,10 @@ def build_kpi_changes(before: pd.DataFrame, now: pd.DataFrame, lineage: pd.DataF
         one, two = (_known(frame, kpi) for frame in (before, now))
         if one is not None and two is not None:
             parts.append(_kpi_change(one, two, kept))
-    columns = ["kpi", "segment_id", "previous_id", "segment_name", "value_before", "value_now", "mix", "rate", "change", "ci_low",
-               "ci_high", "name", "unit"]  # fmt: skip
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    kinds = {"kpi": "str", "segment_id": int, "previous_id": int, "segment_name": "str"}
+    kinds |= dict.fromkeys(("value_before", "value_now", "mix", "rate", "change", "ci_low", "ci_high"), float)
+    kinds |= {"name": "str", "unit": "str"}
+    return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(kinds)))[list(kinds)].astype(kinds)
 
 
 def _known(kpis: pd.DataFrame, kpi: str) -> pd.DataFrame | None:

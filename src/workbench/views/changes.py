@@ -65,6 +65,8 @@ def _say_drift(drift: pd.DataFrame) -> str:
 def say_kpi_changes(changed: pd.DataFrame) -> str:
     """kpi_changes -> one line of Markdown: the KPIs that changed beyond their intervals, with mix and rate."""
     total = changed[changed.segment_id == theme.TOTAL]
+    if total.empty:
+        return "- **KPIs**: none is compared: the runs have no KPI in common, or another `features.horizon_days`."
     if (total.change == 0).all():
         return f"- **KPIs**: none of {len(total)} changed at all, as where no day passed."
     sure = total[(total.ci_low > 0) | (total.ci_high < 0)]

@@ -514,7 +514,7 @@ def say_neighbours(nearest: pd.DataFrame, strengths: np.ndarray) -> str:
     return (
         f"{(distance < OVERLAP).sum()} of {len(nearest)} segments overlap their nearest one (distances {distance.min():.2f} to {distance.max():.2f} of the own "
         f"spread; under about {OVERLAP} they do). How surely a customer belongs is the column `strength` of the segmentation: 0 on the border, 1 at "
-        f"the centre; half of the customers are under {np.median(strengths):.2f}. A look-alike lies as near as nine in ten of the segment's own."
+        f"the centre; half of the customers are under {np.median(strengths):.2f}. A look-alike lies as near as nine in ten of the segment's own; the table `lookalikes` lists them."
     )
 
 

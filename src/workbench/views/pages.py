@@ -80,7 +80,9 @@ def executive_doubts(read: Read) -> list[Any]:
     judged = f"{undecided} goals are undecided. Goals that come with the project are examples." if goals else "no KPI has a goal."
     lines.append(f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {judged}")
     changed = read("kpi_changes")
-    told = changes.say_kpi_changes(changed) if len(changed) else "- No earlier run to compare with."
+    told = (
+        changes.say_kpi_changes(changed) if len(changed) else "- Nothing to compare: no earlier run, or one with another horizon."
+    )
     return ["## What not to trust", "\n".join(f"- {line}" for line in lines), "## What changed since the last run", told]
 
 
