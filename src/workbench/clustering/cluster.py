@@ -28,6 +28,10 @@ SHARE = 0.8  # of the customers in each fit
 MOST = 5000
 TRIED = 2500  # customers that say which beginnings settle tightest; with twice as many what is chosen knows and survives no more
 EPOCHS = 30  # of each fit's embedding; a hundred epochs give the same pooled centres within chance
+# Of each fit's embedding. With UMAP's five instead of two, segments know and survive as much in five thirds of the time: over six seeds of the
+# grocer, the vendor and the buyers of CDs R² 0.257, 0.394, 0.264 instead of 0.258, 0.400, 0.262, mean Jaccard 0.82, 0.90, 0.84 instead of
+# 0.84, 0.92, 0.86.
+PUSHES = 2
 SETTLING_ROUNDS = 100  # the most; they end when nobody moves any more
 
 
@@ -80,7 +84,7 @@ def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits:
     for _ in range(fits):
         rows = np.sort(generator.choice(len(matrix), min(round(SHARE * len(matrix)), MOST), replace=False))
         chosen, own_seed = matrix[rows], int(generator.integers(2**31))
-        embedding = embed(chosen, settings.n_neighbors, settings.n_components, own_seed, EPOCHS)
+        embedding = embed(chosen, settings.n_neighbors, settings.n_components, own_seed, EPOCHS, pushes=PUSHES)
         dense, lasting = dense_groups(embedding, smallest(len(rows), settings.min_size_share), settings.min_samples)
         if len(lasting) < 2:
             continue

@@ -15,9 +15,17 @@ EXACT = 20_000  # rows up to which exact neighbours are found: quicker than UMAP
 
 
 def embed(
-    matrix: np.ndarray, n_neighbors: int, n_components: int, seed: int, epochs: int = EPOCHS, min_dist: float = 0.0
+    matrix: np.ndarray,
+    n_neighbors: int,
+    n_components: int,
+    seed: int,
+    epochs: int = EPOCHS,
+    min_dist: float = 0.0,
+    pushes: int = 5,
 ) -> np.ndarray:
     """(customers, dimensions) -> (customers, n_components) UMAP coordinates (McInnes, Healy & Melville 2018).
+
+    pushes: customers drawn at random that each is moved away from, for every neighbour that it is moved to (UMAP's negative_sample_rate).
 
     Rows must come sorted by customer: their order changes the coordinates. Rows that repeat are embedded once. Under three
     different rows there is nothing to spread out: everybody lands at the origin.
@@ -37,7 +45,7 @@ def embed(
         warnings.filterwarnings("ignore", category=UserWarning)
         reducer = umap.UMAP(
             n_neighbors=k, n_components=n_components, min_dist=min_dist, n_epochs=epochs,
-            init="pca" if n_components <= min(rows.shape) else "random", random_state=seed, n_jobs=1, **known,
+            init="pca" if n_components <= min(rows.shape) else "random", negative_sample_rate=pushes, random_state=seed, n_jobs=1, **known,
         )  # fmt: skip
         return reducer.fit_transform(rows)[back].astype(float)
 

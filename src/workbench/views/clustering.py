@@ -530,6 +530,52 @@ def say_candidates(candidates: pd.DataFrame) -> str:
     )
 
 
+HEADROOM_HEADS = {
+    "segment": "segment", "customers": "customers", "frontier": "upper quarter begins at", "below": "customers below", "gap": "what they lack",
+    "lasting": "of it lasting", "headroom": "headroom", "interval": "95% interval",
+}  # fmt: skip
+HEADROOM_FORM = {"frontier": "{:,.0f}", "gap": "{:,.0f}", "lasting": "{:.0%}", "headroom": "{:,.0f}"}
+SPACE_HEADS = {
+    "segment_id": "segment", "category": "category", "bought_by": "bought by", "without": "customers without", "usual": "usual revenue from it",
+    "at_stake": "at stake", "interval": "95% interval",
+}  # fmt: skip
+SPACE_FORM = {"bought_by": "{:.0%}", "usual": "{:,.0f}", "at_stake": "{:,.0f}"}
+
+
+def say_headroom(headroom: pd.DataFrame, revenue: float, currency: str) -> str:
+    """What customers under their segment's upper quarter lack, and how much of it is more than weeks alone make."""
+    total, single = headroom[headroom.segment_id < 0].iloc[0], headroom[headroom.segment_id >= 0]
+    most = single.sort_values("headroom", ascending=False, kind="stable").head(3)
+    sure = most[most.headroom_low > 0]
+    where = (
+        f" It is largest in segment{'s' if len(sure) > 1 else ''} {_listed([str(s) for s in sure.segment_id])}."
+        if len(sure)
+        else ""
+    )
+    return (
+        f"**Headroom:** the {total.below:,.0f} customers under their segment's upper quarter lack {total.gap:,.0f} {currency} of it. Odd and even weeks agree "
+        f"on {total.lasting:.0%} of that; the rest is chance of the weeks. What lasts is {total.headroom:,.0f} {currency} ({total.headroom_low:,.0f} to "
+        f"{total.headroom_high:,.0f}), {total.headroom / revenue if revenue > 0 else 0:.0%} of the window's revenue.{where} It is a ceiling, not what an action brings: "
+        "notebook 05 measures that in experiments."
+    )
+
+
+def headroom_in_words(headroom: pd.DataFrame) -> pd.DataFrame:
+    """The table for readers, see `HEADROOM_HEADS`."""
+    named = headroom.segment_id.astype(str).where(headroom.segment_id >= 0, "all")
+    return headroom.assign(segment=named, interval=_between(headroom.headroom_low, headroom.headroom_high))
+
+
+def space_in_words(space: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """White space for readers, see `SPACE_HEADS`; categories by their nouns."""
+    nouns = catalog.set_index("feature").noun.str.removesuffix(" share")
+    return space.assign(category=space.feature.map(nouns), interval=_between(space.at_stake_low, space.at_stake_high))
+
+
+def _between(low: pd.Series, high: pd.Series) -> list[str]:
+    return [f"{a:,.0f} to {b:,.0f}" for a, b in zip(low, high, strict=True)]
+
+
 TESTS = {"is": "is", "is_not": "is not", "at_least": "at least", "at_most": "at most", "top_share": "among the highest"}
 
 
