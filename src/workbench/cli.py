@@ -204,7 +204,7 @@ def _run(options: argparse.Namespace) -> None:
     config, parameters = started_with(options.run_id) if options.resume else (DEFAULT_CONFIG, {})
     run = run_pipeline(
         options.config or config,
-        dict(options.parameter) or parameters,
+        parameters | dict(options.parameter),
         options.run_id,
         options.resume,
         options.from_stage,

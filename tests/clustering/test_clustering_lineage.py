@@ -230,3 +230,7 @@ def test_every_customers_way_through_the_segments_is_kept_from_run_to_run():
     ]  # fmt: skip
     again = run("2025-02-01", {"a": 1, "b": 0, "c": 0, "new": 0}, {"s0001": 1, "s0002": 0}, second)
     assert again.customer_id.tolist() == ["a", "b", "c", "c", "new"], "the same day looked at again replaces what was said of it"
+    # A run that looks back to test out of time takes nothing from what came after its day.
+    back = run("2025-01-15", {"a": 0, "b": 1, "c": -1, "new": -1}, {"s0001": 0, "s0002": 1}, second)
+    assert back[back.since != "2025-01-15"].values.tolist() == second.values.tolist()
+    assert back[back.since == "2025-01-15"].values.tolist() == [["new", "2025-01-15", ""]]

@@ -95,6 +95,8 @@ def test_few_or_equal_customers_have_no_candidates():
     assert neighbours.find_candidates(few, np.arange(60) % 3, np.ones(60), SETTINGS).empty
     same = np.zeros((400, 4))
     assert neighbours.find_candidates(same, np.arange(400) % 3, np.ones(400), SETTINGS).empty
+    kinds = np.repeat(10 * np.random.default_rng(2).normal(size=(24, 6)), 50, axis=0)  # all stand in the middle of their segment
+    assert neighbours.find_candidates(kinds, np.repeat(np.arange(24), 50), np.ones(1200), SETTINGS).empty
     found = neighbours.find_candidates(few, np.arange(60) % 3, np.ones(60), SETTINGS)
     assert isinstance(found, pd.DataFrame)
     assert list(found) == ["candidate", "customers", "revenue", "mostly_from", "stability", "apart", "promise"]

@@ -440,7 +440,7 @@ def test_small_segments_are_told_with_what_a_test_of_them_can_find():
         found_in = stats.nct.sf(stats.t.ppf(0.975, degrees), degrees, effect * np.sqrt(size / 4))
         assert found_in == pytest.approx(0.8, abs=0.03)
     table = stability.certificate(sizes, np.full((2, 3), 0.9), np.full((2, 3), 0.9), True)
-    assert "**Too small to act on alone: 2 with 39 customers.**" in say_stability(table)
+    assert "**Too small to act on alone: segment 2 with 39 customers.**" in say_stability(table)
     named = table.assign(segment_name=["big", "middling", "tiny ones"])
     assert "**Too small to act on alone: tiny ones with 39 customers.**" in say_stability(named)
     assert "Too small" not in say_stability(table[:2])

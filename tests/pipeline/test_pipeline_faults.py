@@ -86,11 +86,12 @@ def test_a_corrupted_table_between_two_stages_is_refused_and_mended(finished):
     broken[len(broken) // 2] ^= 1
     table.unlink()
     table.write_bytes(bytes(broken))
-    result = finished.command("run", "--resume", "--run-id", "corrupt", *QUICK)
+    mended = ("run", "--resume", "--run-id", "corrupt", "-p", "personas.playbook", "configs/playbook.yaml")  # QUICK is kept
+    result = finished.command(*mended)
     assert_message(result, 2, "features.parquet", "SHA-256", "--from features")
     assert (finished.run_folder("base") / "tables" / "features.parquet").read_bytes() == whole
     table.write_bytes(whole)
-    result = finished.command("run", "--resume", "--run-id", "corrupt", *QUICK)
+    result = finished.command(*mended)
     assert result.returncode == 0, result.stderr
     assert finished.manifest("corrupt")["state"] == "finished"
 
@@ -124,7 +125,7 @@ def test_a_stage_whose_notebook_was_not_saved_is_run_again(finished):
     result = finished.command("run", "--run-id", "unsaved", "-p", "kpis.targets", "configs/none.yaml", *LATE)
     assert_message(result, 3, "none.yaml", "05_kpis.ipynb")
     (finished.run_folder("unsaved") / "notebooks" / "04_personas.ipynb").unlink()
-    result = finished.command("run", "--resume", "--run-id", "unsaved", *QUICK)
+    result = finished.command("run", "--resume", "--run-id", "unsaved", "-p", "kpis.targets", "configs/targets.yaml")
     assert result.returncode == 0, result.stderr
     assert "04_personas" in result.stdout
 

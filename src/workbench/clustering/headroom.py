@@ -1,6 +1,7 @@
 """Where a segment has room to grow: customers under its upper quarter, and categories that most of a segment buy and some do not.
 
-Both are ceilings, no forecasts: what an action causes is measured in experiments (notebook 05).
+Both are ceilings, no forecasts: what an action causes is measured in experiments (notebook 05). Customers whose revenue is unknown are left
+out of both.
 """
 
 from __future__ import annotations
@@ -11,38 +12,40 @@ import numpy as np
 import pandas as pd
 
 FRONTIER = 0.75  # quantile of the segment that the others are held against
-RESAMPLES = 500
 COMMON = 0.5  # share of a segment that must buy a category before it is missing at the others
-FEWEST = 8  # customers without it
-TOTAL = -2
+FEWEST = 8  # customers without it; customers from whom a correlation is told
+RESAMPLES, MOST = (
+    200,
+    5000,
+)  # of at most so many customers per segment: intervals of more are narrowed by the root of their number
 SHARE = re.compile(r"(?:sub)?category_.+_share")
 
 
 def headroom_table(
     revenue: np.ndarray, odd: np.ndarray, even: np.ndarray, labels: np.ndarray, seed: int = 7
 ) -> pd.DataFrame:  # fmt: skip
-    """Revenue in the window, in its odd and in its even weeks, segment per customer -> headroom, a row per segment and one of all (-2).
+    """Revenue in the window, in its odd and in its even weeks, segment per customer -> headroom, a row per segment.
 
     Columns: segment_id, customers, frontier (revenue at the segment's upper quarter), below (customers under it), gap (what they lack, added
-    up), lasting (0-1, reliability of revenue within the segment: correlation of the halves stepped up to the whole; Spearman 1910, Brown
-    1910), headroom (gap x lasting: differences regressed to the segment's mean as far as weeks alone make them; Kelley 1927),
-    headroom_low, headroom_high (95 %, percentile bootstrap over the segments' customers). Of all, lasting is headroom over gap.
+    up), lasting (0-1, reliability within the segment of revenue up to the upper quarter: correlation of the halves stepped up to the whole;
+    Spearman 1910, Brown 1910), headroom (gap x lasting: differences regressed to the segment's mean as far as weeks alone make them; Kelley
+    1927), headroom_low, headroom_high (95 %, percentile bootstrap over the segment's customers). Not to be added up: none is under zero, so
+    chance alone would add up to something.
     """
-    generator, rows, drawn = np.random.default_rng(seed), [], []
+    generator, rows = np.random.default_rng(seed), []
     for segment in range(labels.max() + 1):
-        mine = np.flatnonzero(labels == segment)
-        frontier = float(np.quantile(revenue[mine], FRONTIER))
-        gap, lasting = _gap(revenue[mine], odd[mine], even[mine])
-        resamples = (generator.choice(mine, len(mine)) for _ in range(RESAMPLES))
-        drawn.append([np.prod(_gap(revenue[some], odd[some], even[some])) for some in resamples])
-        rows.append((segment, len(mine), frontier, int((revenue[mine] < frontier).sum()), gap, lasting, gap * lasting))
-    found = pd.DataFrame(rows, columns=["segment_id", "customers", "frontier", "below", "gap", "lasting", "headroom"])
-    gap, room = found.gap.sum(), found.headroom.sum()
-    total = (TOTAL, len(labels), np.nan, found.below.sum(), gap, room / gap if gap else 0.0, room)
-    found.loc[len(found)] = total
-    drawn.append(np.sum(drawn, axis=0))
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=1)
-    return found.assign(headroom_low=low, headroom_high=high).astype({"segment_id": int, "customers": int, "below": int})
+        mine = np.flatnonzero((labels == segment) & np.isfinite(revenue))
+        own = [part[mine] for part in (revenue, odd, even)]
+        frontier = float(np.quantile(own[0], FRONTIER)) if len(mine) else np.nan
+        gap, lasting = _gap(*own)
+        drawn = [
+            np.prod(_gap(*(part[some] for part in own))) * len(mine) / max(len(some), 1)
+            for some in _resamples(len(mine), generator)
+        ]
+        room = _interval(np.array(drawn), gap * lasting, len(mine))
+        rows.append((segment, len(mine), frontier, int((own[0] < frontier).sum()), gap, lasting, gap * lasting, *room))
+    columns = ["segment_id", "customers", "frontier", "below", "gap", "lasting", "headroom", "headroom_low", "headroom_high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def missing_categories(
@@ -51,36 +54,58 @@ def missing_categories(
     """Counted shares of revenue per category (customers x features), revenue, segment per customer -> white_space, largest first.
 
     A row per segment and category that at least half of the segment buy and at least eight do not: segment_id, feature, bought_by (share of
-    the segment), without (customers), usual (median revenue of those who buy it, from it), at_stake (without x usual), at_stake_low,
-    at_stake_high (95 %, percentile bootstrap over the segment's customers).
+    the segment), without (customers), usual (median revenue from it of those who buy it, returns deducted), at_stake (without x usual),
+    at_stake_low, at_stake_high (95 %, percentile bootstrap over the segment's customers).
     """
     generator, rows = np.random.default_rng(seed), []
     names = [name for name in shares if SHARE.fullmatch(name)]
     for segment in range(labels.max() + 1):
-        mine = labels == segment
-        spent = shares.loc[mine, names].fillna(0.0).to_numpy() * revenue[mine][:, None]
-        buys = spent > 0
-        for place in np.flatnonzero((buys.mean(axis=0) >= COMMON) & ((~buys).sum(axis=0) >= FEWEST)):
-            one = spent[:, place]
-            drawn = generator.choice(one, (RESAMPLES, len(one)))
-            low, high = np.quantile([_at_stake(some) for some in drawn], [0.025, 0.975])
-            usual = float(np.median(one[one > 0]))
-            rows.append((segment, names[place], float((one > 0).mean()), int((one <= 0).sum()), usual, _at_stake(one), low, high))
+        mine = (labels == segment) & np.isfinite(revenue)
+        own = shares.loc[mine, names].fillna(0.0).to_numpy()
+        spent, buys = own * revenue[mine][:, None], own > 0
+        common = (buys.mean(axis=0) >= COMMON) & ((~buys).sum(axis=0) >= FEWEST) & (spent > 0).any(axis=0) if mine.any() else []
+        for place in np.flatnonzero(common):
+            one, bought = spent[:, place], buys[:, place]
+            stake = _at_stake(one, bought)
+            drawn = [_at_stake(one[some], bought[some]) * len(one) / len(some) for some in _resamples(len(one), generator)]
+            without, usual = int((~bought).sum()), float(np.median(one[one > 0]))
+            rows.append(
+                (segment, names[place], float(bought.mean()), without, usual, stake, *_interval(np.array(drawn), stake, len(one)))
+            )
     columns = ["segment_id", "feature", "bought_by", "without", "usual", "at_stake", "at_stake_low", "at_stake_high"]
-    found = pd.DataFrame(rows, columns=columns).astype(
-        {**dict.fromkeys(columns, float), "segment_id": int, "feature": "str", "without": int}
-    )
+    kinds = {**dict.fromkeys(columns, float), "segment_id": int, "feature": "str", "without": int}
+    found = pd.DataFrame(rows, columns=columns).astype(kinds)
     return found.sort_values(["at_stake", "segment_id", "feature"], ascending=[False, True, True], ignore_index=True)
 
 
 def _gap(revenue: np.ndarray, odd: np.ndarray, even: np.ndarray) -> tuple[float, float]:
-    """-> what those under the upper quarter lack, and how much of a difference between customers lasts."""
+    """-> what those under the upper quarter lack, and how much of a difference between customers lasts, each half up to its own upper quarter.
+
+    Up to there, since what stands above has no part in the gap: one huge customer would make everybody's differences look lasting.
+    """
+    if not len(revenue):
+        return 0.0, 0.0
     gap = float(np.clip(np.quantile(revenue, FRONTIER) - revenue, 0, None).sum())
-    if odd.std() == 0 or even.std() == 0:
+    if len(revenue) < FEWEST:
         return gap, 0.0
-    half = max(0.0, float(np.corrcoef(odd, even)[0, 1]))
+    odd, even = (np.minimum(half, np.quantile(half, FRONTIER)) for half in (odd, even))
+    odd, even = odd - odd.mean(), even - even.mean()
+    scale = np.sqrt((odd**2).sum()) * np.sqrt((even**2).sum())
+    half = float(np.clip((odd * even).sum() / scale, 0.0, 1.0)) if scale > 0 else 0.0
     return gap, 2 * half / (1 + half)
 
 
-def _at_stake(spent: np.ndarray) -> float:
-    return float((spent <= 0).sum() * np.median(spent[spent > 0])) if (spent > 0).any() else 0.0
+def _at_stake(spent: np.ndarray, buys: np.ndarray) -> float:
+    return float((~buys).sum() * np.median(spent[spent > 0])) if (spent > 0).any() else 0.0
+
+
+def _resamples(customers: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Places of customers drawn with replacement, at most `MOST` in each."""
+    return [generator.integers(0, max(customers, 1), min(customers, MOST)) for _ in range(RESAMPLES)]
+
+
+def _interval(drawn: np.ndarray, value: float, customers: int) -> tuple[float, float]:
+    """The middle 95 % of resampled values, as wide as so many customers make it; not under zero."""
+    narrower = np.sqrt(min(1.0, MOST / max(customers, 1)))
+    low, high = value + narrower * (np.quantile(drawn, [0.025, 0.975]) - value)
+    return max(0.0, float(low)), float(high)

@@ -162,13 +162,13 @@ def build_history(
 ) -> pd.DataFrame:  # fmt: skip
     """-> history: customer_id, since (the as-of day of the run that first saw them there), key of the segment ("": in none).
 
-    A row per customer and change, over all runs of the company. earlier: the previous run's history. Customers whom no source knows any
-    more are forgotten; what an earlier run said of this day or a later one is replaced.
+    A row per customer and change, over all runs of the company. earlier: the previous run's history; what it says of this day is replaced, what
+    it says of later ones (of a run that looked back) stays. Customers whom no source knows any more are forgotten.
     """
     today, keys = as_of.isoformat(), registry[registry.segment_id >= 0].set_index("segment_id").key
     now = pd.DataFrame({"customer_id": segments.customer_id, "since": today, "key": segments.segment_id.map(keys).fillna("")})
     if earlier is not None:
-        known = earlier[(earlier.since < today) & earlier.customer_id.isin(now.customer_id)]
-        last = known.sort_values("since").drop_duplicates("customer_id", keep="last").set_index("customer_id").key
-        now = pd.concat([known, now[now.key != now.customer_id.map(last)]])
+        known = earlier[(earlier.since != today) & earlier.customer_id.isin(now.customer_id)]
+        before = known[known.since < today].sort_values("since").drop_duplicates("customer_id", keep="last")
+        now = pd.concat([known, now[now.key != now.customer_id.map(before.set_index("customer_id").key)]])
     return now.astype("str").sort_values(["customer_id", "since"], ignore_index=True)

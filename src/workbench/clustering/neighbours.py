@@ -25,7 +25,7 @@ APART, DIMENSIONS = 2.5, 5
 def look_alikes(matrix: np.ndarray, labels: np.ndarray, customers: pd.Index) -> pd.DataFrame:
     """-> lookalikes: customer_id, segment_id (their own), like_segment, distance (0-1), nearest first; customers: who stands in which row.
 
-    Customers of other segments that lie as near to a segment's centre as nine in ten of its own; distance is over that of the tenth.
+    Of the customers that segments were found among, those of other segments that lie as near to a segment's centre as nine in ten of its own; distance is over that of the tenth.
     """
     distances, rows = nearest(matrix, _middles(matrix, labels))[1], []
     for segment in range(distances.shape[1]):
@@ -77,13 +77,16 @@ def find_candidates(matrix: np.ndarray, labels: np.ndarray, revenue: np.ndarray,
     own = nearest(matrix, _middles(matrix, labels))[1][np.arange(len(labels)), labels]
     usual = pd.Series(own).groupby(labels).transform("median").to_numpy()
     badly = own / np.maximum(usual, 1e-12)
-    astray, generator = np.flatnonzero(badly >= np.quantile(badly, FAR)), np.random.default_rng(settings.seed)
+    off = own > 1e-6 * np.sqrt(
+        (matrix**2).sum(axis=1).max()
+    )  # where most stand in the middle of their segment, those do not fit badly
+    astray, generator = np.flatnonzero(off & (badly >= np.quantile(badly, FAR))), np.random.default_rng(settings.seed)
     groups, seen = _dense(matrix[astray], settings, settings.seed), []
-    for fit in range(1, CANDIDATE_FITS) if groups.max() >= 0 else ():
+    for fit in range(1, CANDIDATE_FITS) if (groups >= 0).any() else ():
         drawn = np.sort(generator.choice(len(astray), round(SHARE * len(astray)), replace=False))
         seen.append((drawn, _dense(matrix[astray[drawn]], settings, settings.seed + fit)))
     rows = []
-    for group in range(groups.max() + 1):
+    for group in range(groups.max(initial=-1) + 1):
         who = astray[groups == group]
         again = [best_jaccard((groups[drawn] == group).astype(int), other, 2)[1] for drawn, other in seen]
         rows.append(

@@ -275,7 +275,7 @@ CONTRACTS: dict[str, Contract] = {
     "headroom": Contract(
         ("segment_id",),
         {
-            "segment_id": Column("whole", low=-2),
+            "segment_id": SEGMENT,
             "customers": COUNT,
             "frontier": NUMBER_OR_NOT,
             "below": COUNT,

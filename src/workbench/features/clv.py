@@ -535,7 +535,7 @@ def choose(
         raise InputError(
             f"No customer had bought one horizon ({7 * weeks:.0f} days) before as_of: the first order is {reach} days old.",
             why="Ways of predicting, and segments, could not be held against what then happened.",
-            fix=f"set features.horizon_days to {reach // 2} or less, move as_of, or add a source with a longer history",
+            fix=f"{f'set features.horizon_days to {reach // 2} or less, ' if reach >= 14 else ''}move as_of on, or add a source with a longer history",
         )
     now, earlier, earliest = (_sorted(m) for m in (now, earlier, earliest))
     actual = earlier.actual(earlier.history.customer_id)

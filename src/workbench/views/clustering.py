@@ -401,8 +401,8 @@ def _too_small(certificate: pd.DataFrame) -> str:
     small = certificate[certificate.too_small]
     if small.empty:
         return ""
-    named = small.segment_name.map(plain) if "segment_name" in small else small.segment_id.astype(str)
-    sizes = [f"{name} with {size:,} customers" for name, size in zip(named, small["size"], strict=True)]
+    named = small.segment_name.map(plain) if "segment_name" in small else "segment " + small.segment_id.astype(str)
+    sizes = [f"{name} with {_people(size)}" for name, size in zip(named, small["size"], strict=True)]
     return (
         f" **Too small to act on alone: {_listed(sizes)}.** That is fewer than `min_size_share` asks for: treat their customers one "
         "by one, or with the macro-segment."
@@ -508,13 +508,14 @@ def say_backtest(tested: Backtest | None) -> str:
     return f"**The forecast was {worse} than to expect no change; do not plan by it:** one horizon after the as-of day, {figures}"
 
 
-def say_neighbours(nearest: pd.DataFrame, strengths: np.ndarray) -> str:
-    """Which segments overlap, and how surely a customer belongs."""
+def say_neighbours(nearest: pd.DataFrame, strengths: np.ndarray, among: int) -> str:
+    """Which segments overlap, and how surely a customer belongs; among: customers that look-alikes were looked for among."""
     distance = nearest.distance
+    some = f", of {among:,} drawn customers" if among < len(strengths) else ""
     return (
         f"{(distance < OVERLAP).sum()} of {len(nearest)} segments overlap their nearest one (distances {distance.min():.2f} to {distance.max():.2f} of the own "
         f"spread; under about {OVERLAP} they do). How surely a customer belongs is the column `strength` of the segmentation: 0 on the border, 1 at "
-        f"the centre; half of the customers are under {np.median(strengths):.2f}. A look-alike lies as near as nine in ten of the segment's own; the table `lookalikes` lists them."
+        f"the centre; half of the customers are under {np.median(strengths):.2f}. A look-alike lies as near as nine in ten of the segment's own; the table `lookalikes` lists them{some}."
     )
 
 
@@ -531,7 +532,7 @@ def say_candidates(candidates: pd.DataFrame) -> str:
 
 
 HEADROOM_HEADS = {
-    "segment": "segment", "customers": "customers", "frontier": "upper quarter begins at", "below": "customers below", "gap": "what they lack",
+    "segment_id": "segment", "customers": "customers", "frontier": "upper quarter begins at", "below": "customers below", "gap": "what they lack",
     "lasting": "of it lasting", "headroom": "headroom", "interval": "95% interval",
 }  # fmt: skip
 HEADROOM_FORM = {"frontier": "{:,.0f}", "gap": "{:,.0f}", "lasting": "{:.0%}", "headroom": "{:,.0f}"}
@@ -542,28 +543,29 @@ SPACE_HEADS = {
 SPACE_FORM = {"bought_by": "{:.0%}", "usual": "{:,.0f}", "at_stake": "{:,.0f}"}
 
 
-def say_headroom(headroom: pd.DataFrame, revenue: float, currency: str) -> str:
-    """What customers under their segment's upper quarter lack, and how much of it is more than weeks alone make."""
-    total, single = headroom[headroom.segment_id < 0].iloc[0], headroom[headroom.segment_id >= 0]
-    most = single.sort_values("headroom", ascending=False, kind="stable").head(3)
-    sure = most[most.headroom_low > 0]
-    where = (
-        f" It is largest in segment{'s' if len(sure) > 1 else ''} {_listed([str(s) for s in sure.segment_id])}."
-        if len(sure)
-        else ""
-    )
+def say_headroom(headroom: pd.DataFrame, currency: str) -> str:
+    """In which segments customers under the upper quarter lack more than the weeks make by chance, the largest with intervals."""
+    sure = headroom[headroom.headroom_low > 0].sort_values("headroom", ascending=False, kind="stable")
+    if sure.empty:
+        return "**No headroom can be told:** within segments, revenue differs by no more than the weeks make by chance, or is not known."
+    told = [
+        f"{r.segment_id} ({r.headroom:,.0f} {currency}, {r.headroom_low:,.0f} to {r.headroom_high:,.0f})"
+        for r in sure.head(3).itertuples()
+    ]
     return (
-        f"**Headroom:** the {total.below:,.0f} customers under their segment's upper quarter lack {total.gap:,.0f} {currency} of it. Odd and even weeks agree "
-        f"on {total.lasting:.0%} of that; the rest is chance of the weeks. What lasts is {total.headroom:,.0f} {currency} ({total.headroom_low:,.0f} to "
-        f"{total.headroom_high:,.0f}), {total.headroom / revenue if revenue > 0 else 0:.0%} of the window's revenue.{where} It is a ceiling, not what an action brings: "
-        "notebook 05 measures that in experiments."
+        f"**Headroom:** in {len(sure)} of {len(headroom)} segments customers' revenue differs by surely more than the weeks make by chance. What those under "
+        f"the upper quarter lack for good is most in segment{'s' if len(told) > 1 else ''} {_listed(told)}. It is a ceiling, not what an action brings: notebook 05 "
+        "measures that in experiments."
     )
+
+
+def _people(count: float) -> str:
+    return f"{count:,.0f} customer{'' if count == 1 else 's'}"
 
 
 def headroom_in_words(headroom: pd.DataFrame) -> pd.DataFrame:
     """The table for readers, see `HEADROOM_HEADS`."""
-    named = headroom.segment_id.astype(str).where(headroom.segment_id >= 0, "all")
-    return headroom.assign(segment=named, interval=_between(headroom.headroom_low, headroom.headroom_high))
+    return headroom.assign(interval=_between(headroom.headroom_low, headroom.headroom_high))
 
 
 def space_in_words(space: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:

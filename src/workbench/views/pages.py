@@ -98,7 +98,8 @@ def _foresight(board: pd.DataFrame) -> str:
     if pd.isna(ours.r2_adjusted):
         return "**Foresight.** Not tested: the data reach neither one horizon past the as-of day nor one back."
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
-    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ, predictions for single customers {ours.ceiling:.0%}."
+    single = f", predictions for single customers {ours.ceiling:.0%}" if pd.notna(ours.ceiling) else ""
+    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}."
     if ours.judged != clustering.AFTER:
         told = f"Not tested out of time, what comes is not known yet. Of the last horizon: {told}"
     return f"**Foresight.** {told}"
@@ -164,13 +165,14 @@ def product(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any
 def analytics(read: Read, metrics: Mapping[str, float], currency: str) -> list[Any]:
     """How far segments, features, KPIs and the business case can be trusted, and what changed."""
     catalog, board, quality, changed = read("feature_catalog"), read("scoreboard"), read("segment_quality"), read("kpi_changes")
+    drift = read("drift")
     parts: list[Any] = [
         "## Do segments know the future?",
         theme.table(clustering.mean_board(board), clustering.board_title(board), clustering.BOARD_HEADS, clustering.BOARD_FORM),
     ]
     parts += ["## Do they hold?", clustering.say_stability(quality), _chart(clustering.chart_stability(quality, _names(read).to_dict()), "Stability per segment with its spread over refits, coloured by verdict")]  # fmt: skip
     parts += ["## Which features count?", features.say_features(catalog, metrics.get("chance_relevance", float("nan")))]
-    parts += ["## What changed?", *([changes.kpi_change_table(changed), changes.drift_table(read("drift"))] if len(changed) else [changes.NO_EARLIER]), changes.advice_table(read("advice"))]  # fmt: skip
+    parts += ["## What changed?", *([changes.say_kpi_changes(changed), changes.kpi_change_table(changed), changes.drift_table(drift)] if len(drift) else [changes.NO_EARLIER]), changes.advice_table(read("advice"))]  # fmt: skip
     parts += ["## KPIs with their intervals", kpis.kpi_total_table(read("kpis"), read("sources"))]
     return [*parts, "## What decides the business case?", _chart(business.chart_tornado(read("sensitivity")), "Tornado chart: value of the next actions when one assumption is low or high")]  # fmt: skip
 
