@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from workbench.core.rundir import finished_run  # isort: skip -- before pandas: see core/processor.py
 import pandas as pd
 
 from workbench.clustering import assign, scoreboard
 from workbench.core.processor import use_one_thread
-from workbench.core.rundir import finished_run
 
 SEEDS = range(11, 21)
 
