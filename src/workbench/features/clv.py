@@ -531,11 +531,12 @@ def choose(
     when `earlier` knows nobody.
     """
     if not len(earlier.history):
-        reach = round(7 * now.history.age.max()) + 1
+        reach = round(7 * now.history.age.max()) + 1 if len(now.history) else 0
+        shorter = f"set features.horizon_days to {reach // 2} or less, " if reach >= 14 else ""
         raise InputError(
-            f"No customer had bought one horizon ({7 * weeks:.0f} days) before as_of: the first order is {reach} days old.",
+            f"No customer had bought one horizon ({7 * weeks:.0f} days) before as_of{f': the first order is {reach} days old' if reach else ''}.",
             why="Ways of predicting, and segments, could not be held against what then happened.",
-            fix=f"{f'set features.horizon_days to {reach // 2} or less, ' if reach >= 14 else ''}move as_of on, or add a source with a longer history",
+            fix=f"{shorter}move as_of on, or add a source with a longer history",
         )
     now, earlier, earliest = (_sorted(m) for m in (now, earlier, earliest))
     actual = earlier.actual(earlier.history.customer_id)

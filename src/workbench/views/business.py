@@ -76,8 +76,13 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
         else "Some segments are large enough to pilot alone"
     )
     even = "Even together they may fail to show it" if first.power < ENOUGH else "Together they would show it"
+    all_of = (
+        f"all {first.segments} segments that get it (also those that did not pass)"
+        if first.segments > 1
+        else "the segment that gets it"
+    )
     return (
-        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it (also those that did not pass) reaches "
+        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over {all_of} reaches "
         f"{first.addressed:,.0f} customers in one pilot, and if it works, an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
     )
 

@@ -80,16 +80,16 @@ def executive_doubts(read: Read) -> list[Any]:
     judged = f"{undecided} goals are undecided. Goals that come with the project are examples." if goals else "no KPI has a goal."
     lines.append(f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {judged}")
     changed = read("kpi_changes")
-    told = (
-        changes.say_kpi_changes(changed) if len(changed) else "- Nothing to compare: no earlier run, or one with another horizon."
-    )
+    told = changes.say_kpi_changes(changed) if len(read("drift")) else "- No earlier run to compare with."
     return ["## What not to trust", "\n".join(f"- {line}" for line in lines), "## What changed since the last run", told]
 
 
 def _failing(quality: pd.DataFrame) -> str:
-    names = [theme.plain(name) for name in quality.segment_name[(quality.verdict == "fail") | quality.too_small]]
+    names = [theme.plain(name) for name in quality.segment_name[quality.verdict == "fail"]]
     alone = f"; not to be acted on alone: {', '.join(names)}" if names else ""
-    return f"**Segments.** Of {len(quality)}, {theme.told_verdicts(quality.verdict)}{alone}."
+    small = int(quality.too_small.sum())
+    few = f"; too small to act on alone: {small}" if small else ""
+    return f"**Segments.** Of {len(quality)}, {theme.told_verdicts(quality.verdict)}{alone}{few}."
 
 
 def _foresight(board: pd.DataFrame) -> str:
