@@ -14,10 +14,8 @@ import pandas as pd
 FRONTIER = 0.75  # quantile of the segment that the others are held against
 COMMON = 0.5  # share of a segment that must buy a category before it is missing at the others
 FEWEST = 8  # customers without it; customers from whom a correlation is told
-RESAMPLES, MOST = (
-    200,
-    5000,
-)  # of at most so many customers per segment: intervals of more are narrowed by the root of their number
+RESAMPLES = 200
+MOST = 5000  # customers in a resample; intervals of more are narrowed by the root of their number
 SHARE = re.compile(r"(?:sub)?category_.+_share")
 
 
