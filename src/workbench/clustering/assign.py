@@ -61,12 +61,9 @@ def check_enough(run: Any, today: pd.DataFrame) -> None:
     )
 
 
-def read_revenue(run: Any, index: pd.Index, part: str = "full") -> np.ndarray:
-    """Revenue in the window per segmented customer (also where the scorecard left the feature out); part: "odd" or "even", of those weeks alone."""
-    if part == "full":
-        return run.read("features").set_index("customer_id").net_revenue.reindex(index).to_numpy()
-    windows = run.read("feature_windows")
-    return windows[windows.slice == part].set_index("customer_id").net_revenue.reindex(index).fillna(0.0).to_numpy()
+def revenue_of(part: Slice, customers: pd.Index) -> np.ndarray:
+    """Revenue in a slice's window per customer, also where the scorecard left the feature out; missing for who bought nothing in those weeks."""
+    return part.every.net_revenue.reindex(customers).to_numpy()
 
 
 def flat_map(segmenter: Segmenter, today: pd.DataFrame) -> np.ndarray:

@@ -22,7 +22,7 @@ SHARE = re.compile(r"(?:sub)?category_.+_share")
 def headroom_table(
     revenue: np.ndarray, odd: np.ndarray, even: np.ndarray, labels: np.ndarray, seed: int = 7
 ) -> pd.DataFrame:  # fmt: skip
-    """Revenue in the window, in its odd and in its even weeks, segment per customer -> headroom, a row per segment.
+    """Revenue in the window, in its odd and in its even weeks (none where missing), segment per customer -> headroom, a row per segment.
 
     Columns: segment_id, customers, frontier (revenue at the segment's upper quarter), below (customers under it), gap (what they lack, added
     up), lasting (0-1, reliability within the segment of revenue up to the upper quarter: correlation of the halves stepped up to the whole;
@@ -31,6 +31,7 @@ def headroom_table(
     chance alone would add up to something.
     """
     generator, rows = np.random.default_rng(seed), []
+    odd, even = np.nan_to_num(odd), np.nan_to_num(even)
     for segment in range(labels.max() + 1):
         mine = np.flatnonzero((labels == segment) & np.isfinite(revenue))
         own = [part[mine] for part in (revenue, odd, even)]

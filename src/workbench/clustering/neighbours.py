@@ -77,9 +77,8 @@ def find_candidates(matrix: np.ndarray, labels: np.ndarray, revenue: np.ndarray,
     own = nearest(matrix, _middles(matrix, labels))[1][np.arange(len(labels)), labels]
     usual = pd.Series(own).groupby(labels).transform("median").to_numpy()
     badly = own / np.maximum(usual, 1e-12)
-    off = own > 1e-6 * np.sqrt(
-        (matrix**2).sum(axis=1).max()
-    )  # where most stand in the middle of their segment, those do not fit badly
+    # Who stands in the middle of the segment does not fit badly, also where nine in ten do.
+    off = own > 1e-6 * np.sqrt((matrix**2).sum(axis=1).max())
     astray, generator = np.flatnonzero(off & (badly >= np.quantile(badly, FAR))), np.random.default_rng(settings.seed)
     groups, seen = _dense(matrix[astray], settings, settings.seed), []
     for fit in range(1, CANDIDATE_FITS) if (groups >= 0).any() else ():

@@ -45,6 +45,11 @@ class Slice:
     everything: pd.DataFrame | None = None
     earlier_everything: pd.DataFrame | None = None
 
+    @property
+    def every(self) -> pd.DataFrame:
+        """Today's features, with those that the scorecard left out."""
+        return self.today if self.everything is None else self.everything
+
     def of(self, customers: pd.Index) -> Slice:
         """The same slice with these customers alone (its earlier window stays whole)."""
         kept = self.today.index.isin(customers)
@@ -119,17 +124,14 @@ def methods(settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: M
             return segmenter(part).place_coordinates(coordinates(part))[0]
         return segmenter(part).labels_[slices[part.name].today.index.get_indexer(part.today.index)]
 
-    def every(part: Slice) -> pd.DataFrame:
-        return part.today if part.everything is None else part.everything
-
     found = {
         OURS: Method(lambda part, _: ours(part)),
         MACRO: Method(lambda part, _: segmenter(part).macro_[ours(part)]),
-        RFM: Method(lambda part, _: baselines.rfm_grid(every(part))),
-        RFM_EQUAL: Method(lambda part, seed: baselines.rfm_grid(every(part), grids[seed % len(grids)]), len(grids)),
+        RFM: Method(lambda part, _: baselines.rfm_grid(part.every)),
+        RFM_EQUAL: Method(lambda part, seed: baselines.rfm_grid(part.every, grids[seed % len(grids)]), len(grids)),
         KMEANS: Method(lambda part, seed: baselines.kmeans(baselines.scaled(part.today), k, seed), SEEDS),
         MIXTURE: Method(lambda part, seed: baselines.gaussian_mixture(baselines.scaled(part.today), k, seed), SEEDS),
-        PLAIN: Method(lambda part, seed: baselines.plain_umap_hdbscan(every(part), settings, seed), SEEDS),
+        PLAIN: Method(lambda part, seed: baselines.plain_umap_hdbscan(part.every, settings, seed), SEEDS),
         PLAIN_CHOSEN: Method(lambda part, seed: baselines.plain_umap_hdbscan(part.today, settings, seed), SEEDS),
         KMEANS_AWARE: Method(lambda part, seed: baselines.kmeans(coordinates(part), k, seed)),
     }
