@@ -71,6 +71,56 @@ def planted_company(groups: int, members: int, seed: int, noise: float = 0.25, m
     return Company(truth, slices, after(), relevance)
 
 
+def weekly_company(seed: int, window: int, horizon: int, customers: int = 1500, movers: float = 0.0) -> dict[str, Slice]:
+    """Slices of customers of ten groups whose orders come at random each week; window, horizon: in weeks.
+
+    Windows one horizon apart share weeks where the window is longer, as real ones do. movers: share that turns to another group one horizon before today.
+    """
+    generator, groups = np.random.default_rng(seed), 10
+    rate, value = np.geomspace(0.2, 2, groups), generator.permutation(np.geomspace(8, 80, groups))
+    discounted, weekend = generator.uniform(0, 0.8, groups), generator.uniform(0.1, 0.8, groups)
+    before = generator.integers(0, groups, customers)
+    moved = generator.random(customers) < movers
+    after = np.where(moved, (before + generator.integers(1, groups, customers)) % groups, before)
+    of = np.where(np.arange(window + horizon) < window, before[:, None], after[:, None])  # group per customer and week
+    orders = generator.poisson(rate[of])
+    spend = value[of] * generator.gamma(np.maximum(6 * orders, 1)) / 6 * (orders > 0)
+    cut, late = generator.binomial(orders, discounted[of]), generator.binomial(orders, weekend[of])
+    index = pd.Index([f"c{i:05d}" for i in range(customers)], name="customer_id")
+
+    def window_of(end: int, half: int | None = None) -> pd.DataFrame:
+        back = np.arange(window)
+        back = back if half is None else back[back % 2 == half]
+        weeks = end - 1 - back
+        count, money = orders[:, weeks].sum(axis=1), spend[:, weeks].sum(axis=1)
+        last = np.where(orders[:, weeks] > 0, back, window).min(axis=1)
+        with np.errstate(invalid="ignore"):
+            frame = pd.DataFrame(
+                {
+                    "recency_days": 7.0 * last, "order_count": 1.0 * count, "net_revenue": money, "aov": money / count,
+                    "discount_share": cut[:, weeks].sum(axis=1) / count, "weekend_share": late[:, weeks].sum(axis=1) / count,
+                },
+                index=index,
+            )  # fmt: skip
+        return frame[count > 0]
+
+    def then(half: int | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        seen, weeks = window_of(window, half), np.arange(window, window + horizon)
+        count = orders[:, weeks].sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            outcomes = pd.DataFrame(
+                {
+                    "future_spend": spend[:, weeks].sum(axis=1), "future_orders": 1.0 * count,
+                    "future_discount_share": cut[:, weeks].sum(axis=1) / count, "future_weekend_share": late[:, weeks].sum(axis=1) / count,
+                },
+                index=index,
+            )  # fmt: skip
+        return seen, outcomes.loc[seen.index]
+
+    halves = {"full": None, "odd": 0, "even": 1}
+    return {name: Slice(name, window_of(window + horizon, half), *then(half)) for name, half in halves.items()}
+
+
 def _spread_centres(generator: np.random.Generator, count: int, dimensions: int = 4) -> np.ndarray:
     """Random centres, each at least a distance of 2 from every other."""
     centres: list[np.ndarray] = []

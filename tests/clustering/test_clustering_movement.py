@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from simulator import planted_company
+from simulator import planted_company, weekly_company
 
 from workbench.clustering import movement, scoreboard
 from workbench.clustering.movement import Moves
@@ -14,12 +14,10 @@ from workbench.views.clustering import say_backtest
 SETTINGS = ClusteringSettings()
 
 
-def observed(seed, movers):
-    company = planted_company(12, 60, seed, movers=movers)
+def observed(seed, movers, noise=0.25):
+    company = planted_company(12, 60, seed, noise, movers)
     found = scoreboard.fit_slice(company.slices["full"], SETTINGS, company.relevance)
-    halves = scoreboard.fit_halves(company.slices, SETTINGS, company.relevance, found.n_segments_)
-    part, parts = company.slices["full"], {half: company.slices[half].today for half in ("odd", "even")}
-    return movement.observe_moves(found, part.earlier, part.earlier_outcomes, part.today, halves, parts, part.today.iloc[10:])
+    return movement.observe_moves(found, company.slices, company.slices["full"].today.iloc[10:])
 
 
 @pytest.mark.slow
@@ -40,9 +38,71 @@ def test_a_stationary_population_does_not_move_beyond_chance():
 
 
 @pytest.mark.slow
-def test_ten_per_cent_planted_movers_are_found():
-    net, _, _ = movement.net_movement(observed(1, 0.1))
+@pytest.mark.parametrize("noise", [0.25, 0.5])
+def test_ten_per_cent_planted_movers_are_found(noise):
+    """With twice the noise one in ten unchanged customers changes segments, too."""
+    net = np.mean([movement.net_movement(observed(seed, 0.1, noise))[0] for seed in (0, 1, 2)])
     assert 0.08 <= net <= 0.12, net
+
+
+def moved_by_weeks(window, horizon, movers):
+    slices = weekly_company(0, window, horizon, movers=movers)
+    relevance = pd.Series(0.2, slices["full"].today.columns)
+    found = scoreboard.fit_slice(slices["full"], SETTINGS, relevance)
+    return movement.observe_moves(found, slices, swapped=movement.swapped_weeks(7 * window, 7 * horizon))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [26, 52])
+def test_where_windows_share_weeks_nobody_moves_either(window):
+    moves = moved_by_weeks(window, 13, 0.0)
+    net, low, high = movement.net_movement(moves)
+    assert (moves.before != moves.now).mean() > 0.05
+    assert low <= 0.01, f"net movement {net:.3f} ({low:.3f} to {high:.3f})"
+    assert high >= -0.01, f"net movement {net:.3f} ({low:.3f} to {high:.3f})"
+
+
+@pytest.mark.slow
+def test_movers_are_found_where_orders_come_at_random():
+    """Of the tenth who turned to another group some land in the segment that they were in: the segments are fewer than the customers' ways."""
+    net, _, _ = movement.net_movement(moved_by_weeks(26, 26, 0.1))
+    assert 0.05 <= net <= 0.12, net
+
+
+def test_days_that_windows_share_change_between_odd_and_even_weeks():
+    assert movement.swapped_weeks(91, 91) is None
+    assert movement.swapped_weeks(182, 91) == 1
+    assert movement.swapped_weeks(182, 84) == 0
+    # Thirteen weeks and a day: the first days of each week fall in a week of the other kind.
+    assert movement.swapped_weeks(7 * 27 + 1, 92) == pytest.approx(6 / 7, abs=0.01)
+
+
+@pytest.mark.parametrize("swapped", [None, 0.0, 0.85])
+def test_what_halves_agree_on_is_no_chance(swapped):
+    """Sums of 26 weeks, 13 of them shared (or none): the placebo differs as unchanged customers do, though all have changed."""
+    rng = np.random.default_rng(0)
+    count, shared = 20_000, 0 if swapped is None else 13
+    weeks = rng.normal(size=(count, 52 - shared))
+    then, now = np.arange(26), np.arange(26) + 26 - shared
+    change = np.sqrt(26) * rng.normal(size=count)
+
+    def halves(window, moved):
+        odd = np.arange(26) % 2 == 0
+        # Which of the shared weeks are odd now is drawn, so that as many as said are even ones of the earlier window.
+        if moved is now and shared:
+            was_odd, turned = (then % 2 == 0)[26 - shared :], rng.permutation(shared) < round(swapped * shared)
+            odd = np.append(was_odd ^ turned, np.arange(26 - shared) % 2 == 0)
+        level = change / 2 if moved is now else 0
+        return [
+            2 * (weeks[:, window[chosen]].sum(axis=1) * np.sqrt(13 / chosen.sum()) + level)[:, None] for chosen in (odd, ~odd)
+        ]
+
+    before, after = weeks[:, then].sum(axis=1), weeks[:, now].sum(axis=1) + change
+    halves_then, halves_now = halves(then, then), halves(now, now)
+    share = None if swapped is None else round(swapped * 13) / 13
+    scale = movement.chance_scale(before[:, None], after[:, None], halves_then, halves_now, share)
+    placebo = scale * (halves_now[0] - halves_now[1])
+    assert placebo.var() == pytest.approx(2 * (26 - shared), rel=0.1)
 
 
 def test_forecast_by_hand():

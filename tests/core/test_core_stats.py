@@ -3,12 +3,21 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from workbench.core.stats import adjusted_r2, false_discovery, learnable, ratio_intervals, standardized_difference, wilson
+from workbench.core.stats import (
+    adjusted_r2,
+    false_discovery,
+    learnable,
+    order_by_content,
+    ratio_intervals,
+    standardized_difference,
+    wilson,
+)
 
 
 @pytest.mark.parametrize("k, n", [(0, 1), (0, 20), (1, 20), (7, 20), (20, 20), (263, 1000)])
@@ -143,3 +152,16 @@ def test_columns_known_of_hardly_anybody_are_nothing_to_learn_from():
     found = learnable(x)
     assert (found[:, :2] == 0).all()
     assert np.isnan(found[:, 2]).sum() == 20
+
+
+def test_rows_named_and_placed_otherwise_come_in_the_same_order():
+    generator = np.random.default_rng(0)
+    one = pd.DataFrame(generator.normal(size=(200, 3))).mask(generator.random((200, 3)) < 0.2)
+    other = pd.DataFrame({"known": generator.integers(0, 2, 200)})
+    mixed = generator.permutation(200)
+    again, found = (f.iloc[mixed].set_axis([f"c{i}" for i in range(200)]) for f in (one, other))
+    for parts in ((one,), (one, other), (other, one)):
+        same = (again,) if len(parts) == 1 else (again, found) if parts[0] is one else (found, again)
+        for a, b in zip(parts, same, strict=True):
+            first, second = a.iloc[order_by_content(*parts)], b.iloc[order_by_content(*same)]
+            np.testing.assert_array_equal(first.to_numpy(), second.to_numpy())

@@ -118,6 +118,21 @@ def test_shuffled_rows_give_the_same_bytes(finished, tmp_path):
         pd.testing.assert_frame_equal(*kept, check_exact=True)
 
 
+@pytest.mark.slow
+def test_customers_numbered_anew_give_the_same_segments(finished, tmp_path):
+    """Another key names every customer differently, as a ledger that has seen other days names some."""
+    other = copied(finished, tmp_path)
+    (tmp_path / "data" / "demo" / "customer_ids.parquet").unlink()
+    (tmp_path / "data" / "demo" / "pseudonym.key").write_text("0123456789abcdef" * 4)
+    result = other.command("run", "--run-id", "base", *QUICK)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name in ("certificate", "centres", "counts", "scoreboard", "migration", "feature_catalog"):
+        before, after = (pd.read_parquet(w.run_folder("base") / "tables" / f"{name}.parquet") for w in (finished, other))
+        pd.testing.assert_frame_equal(*(t.drop(columns="seconds", errors="ignore") for t in (before, after)), rtol=1e-9)
+    ids = [set(pd.read_parquet(w.run_folder("base") / "tables" / "customers.parquet").customer_id) for w in (finished, other)]
+    assert not ids[0] & ids[1]
+
+
 def test_plain_papermill_runs_each_notebook(finished, tmp_path):
     for notebook in sorted((ROOT / "notebooks").glob("0*.ipynb")):
         words = ["-p", "run_dir", str(finished.folder / "runs" / "by-hand"), "--no-progress-bar"]

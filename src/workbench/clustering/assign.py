@@ -15,33 +15,38 @@ from workbench.clustering.scoreboard import AFTER, MEAN, OURS, RFM, Slice
 from workbench.clustering.segmenter import MIN_CUSTOMERS, Segmenter
 from workbench.core.errors import InputError, QualityGate
 from workbench.core.files import atomic_write
+from workbench.core.stats import order_by_content
 
 NOBODY_MOVED = movement.Moves(*[np.zeros(1, int)] * 2, (np.zeros(1, int),) * 2)  # one customer, for the columns of empty tables
 
 
 def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
-    """The run's features -> {"full", "odd", "even"} slices of those in use, each indexed and sorted by customer."""
+    """The run's features -> {"full", "odd", "even"} slices of those in use, indexed by customer, rows in `order_by_content`."""
     used, every = list(catalog.feature[catalog.used]), list(catalog.feature)
-    everything = run.read("features").set_index("customer_id")[every].sort_index()
     windows, outcomes = run.read("feature_windows"), run.read("outcome_windows")
 
     def part(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         return frame[frame.slice == name].set_index("customer_id").drop(columns="slice").sort_index()
 
     def as_slice(name: str, today: pd.DataFrame, earlier: str) -> Slice:
-        then, happened = part(earlier, windows), part(earlier, outcomes)
+        today, then, happened = today[every], part(earlier, windows)[every], part(earlier, outcomes)
+        order, order_then = order_by_content(today), order_by_content(then, happened)
+        today, then, happened = today.iloc[order], then.iloc[order_then], happened.iloc[order_then]
         if used == every:
             return Slice(name, today, then, happened)
-        return Slice(name, today[used], then[used], happened, today, then[every])
+        return Slice(name, today[used], then[used], happened, today, then)
 
-    slices = {"full": as_slice("full", everything, "earlier")}
-    return slices | {half: as_slice(half, part(half, windows)[every], f"{half}_earlier") for half in ("odd", "even")}
+    slices = {"full": as_slice("full", run.read("features").set_index("customer_id").sort_index(), "earlier")}
+    return slices | {half: as_slice(half, part(half, windows), f"{half}_earlier") for half in ("odd", "even")}
 
 
 def relevance_of(catalog: pd.DataFrame) -> pd.Series:
-    """feature_catalog -> how much each feature counts in the space: its relevance to outcomes times its squared weight."""
+    """feature_catalog -> how much each feature counts in the space: its relevance to outcomes times its squared weight.
+
+    Rounded: sums over customers in another order differ in the last digit, and UMAP makes much of it.
+    """
     known = catalog.set_index("feature")
-    return known.relevance * known.weight**2
+    return (known.relevance * known.weight**2).round(12)
 
 
 def check_enough(run: Any, today: pd.DataFrame) -> None:
@@ -135,13 +140,11 @@ def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[
     return lineage.match_segments(segments, before["segments"], centre_table(segmenter), before["centres"])
 
 
-def read_moves(
-    run: Any, segmenter: Segmenter, slices: Mapping[str, Slice], halves: Mapping[str, Segmenter]
-) -> movement.Moves | None:
+def read_moves(run: Any, segmenter: Segmenter, slices: Mapping[str, Slice]) -> movement.Moves | None:
     """Segments one horizon ago, today and one horizon later, and the placebo pair (see `movement.observe_moves`)."""
-    full, parts = slices["full"], {half: slices[half].today for half in halves}
-    later = run.read("later_features").set_index("customer_id")[list(full.today)] if run.has("later_features") else None
-    return movement.observe_moves(segmenter, full.earlier, full.earlier_outcomes, full.today, halves, parts, later)
+    later = run.read("later_features").set_index("customer_id")[list(slices["full"].today)] if run.has("later_features") else None
+    windows = run.config.features
+    return movement.observe_moves(segmenter, slices, later, movement.swapped_weeks(windows.window_days, windows.horizon_days))
 
 
 def migration_of(moves: movement.Moves | None) -> pd.DataFrame:
@@ -186,7 +189,7 @@ def outcomes_or_none(run: Any, index: pd.Index) -> pd.DataFrame | None:
 def prediction_table(predicted: pd.DataFrame | None, index: pd.Index) -> pd.DataFrame:
     """-> customer_id + the predicted outcomes of the horizon after as_of (no columns without a history to learn from)."""
     frame = pd.DataFrame({"customer_id": index}) if predicted is None else predicted.rename_axis("customer_id").reset_index()
-    return frame.astype({"customer_id": "str"})
+    return frame.astype({"customer_id": "str"}).sort_values("customer_id", ignore_index=True)
 
 
 def centre_table(segmenter: Segmenter) -> pd.DataFrame:

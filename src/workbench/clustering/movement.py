@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from workbench.clustering.scoreboard import Slice
 from workbench.clustering.segmenter import Segmenter
 
 RESAMPLES = 200  # of customers, for intervals
-LEAST = 30  # customers that a backtest rests on
+LEAST = 30  # customers that a backtest or a placebo rests on
+TOLD = 0.2  # of days swapped less days not swapped: nearer to none, straight and crosswise covariances say the same
 
 
 class Moves(NamedTuple):
@@ -29,46 +31,88 @@ class Moves(NamedTuple):
         return Moves(self.before[rows], self.now[rows], (self.placebo[0][rows], self.placebo[1][rows]), later)
 
 
-def placebo_pair(matrix: np.ndarray, halves_difference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates and, per customer, coordinates from odd less those from even weeks -> two places that chance alone could have shown.
+def swapped_weeks(window_days: int, horizon_days: int) -> float | None:
+    """Of the days that a window shares with the one a horizon later: the share in odd weeks of one and in even weeks of the other.
 
-    Half of the weeks has twice the variance of all, so the difference of two halves has four times, and that of two full windows twice
-    the variance of one: halves_difference / (2 √2) to either side gives two places that differ as two full windows of an unchanged
-    customer do.
+    Weeks are counted back from the end of each window. None where they share no day.
     """
-    step = halves_difference / (2 * np.sqrt(2))
-    return matrix + step, matrix - step
+    shared = np.arange(horizon_days, window_days)  # days before the later window's end
+    return float(np.mean(shared // 7 % 2 != (shared - horizon_days) // 7 % 2)) if len(shared) else None
+
+
+def chance_scale(
+    before: np.ndarray, now: np.ndarray, halves_before: tuple[np.ndarray, np.ndarray], halves_now: tuple[np.ndarray, np.ndarray],
+    swapped: float | None,
+) -> np.ndarray:  # fmt: skip
+    """Coordinates of the same customers, in full windows and in odd and even weeks, then and now -> scale per dimension.
+
+    Times the difference of odd and even weeks it differs as two full windows of unchanged customers do. What differs between two windows is
+    change and chance. Odd and even weeks share no event, so what both show of it is change: the covariance of their differences. Days that
+    both windows share make odd weeks of one like the even weeks of the other where they are `swapped` (see `swapped_weeks`), and like its odd weeks
+    else; two covariances, straight and crosswise, give both unknowns (where half of the days are swapped they give one, and change is put too
+    low). Chance is what is left of the variance.
+    """
+    apart = (_bounded(halves_now[0] - halves_now[1]) ** 2).mean(axis=0)
+    (odd_then, even_then), (odd, even) = _at_level_of(before, *halves_before), _at_level_of(now, *halves_now)
+    same = (_bounded(odd_then - odd) * _bounded(even_then - even)).mean(axis=0)
+    crossed = (_bounded(odd_then - even) * _bounded(even_then - odd)).mean(axis=0)
+    if swapped is None or abs(1 - 2 * swapped) < TOLD:
+        change = (same + crossed) / 2
+    else:
+        change = ((1 - swapped) * same - swapped * crossed) / (1 - 2 * swapped)
+    chance = (_bounded(now - before) ** 2).mean(axis=0) - np.maximum(change, 0)
+    most = (_bounded(odd - even) ** 2).mean(axis=0)  # half of the weeks hold less, so chance makes more of them
+    return np.sqrt(np.clip(chance, 0, most) / np.where(apart > 0, apart, np.inf))
 
 
 def observe_moves(
-    segmenter: Segmenter, earlier: pd.DataFrame, outcomes: pd.DataFrame, today: pd.DataFrame, halves: Mapping[str, Segmenter],
-    parts: Mapping[str, pd.DataFrame], later: pd.DataFrame | None = None,
-) -> Moves | None:  # fmt: skip
+    segmenter: Segmenter, slices: Mapping[str, Slice], later: pd.DataFrame | None = None, swapped: float | None = None
+) -> Moves | None:
     """Segments one horizon ago and today of the customers known at both times, of their two placebo places, and one horizon later.
 
-    All are placed in today's segments by the same models, which never saw them. halves: segmenters of odd and even weeks; parts:
-    those weeks' features today; later: features one horizon after as_of, which only judge a forecast. None where halves are not
-    there to tell chance from movement, or nobody is known at both times.
+    All are placed in today's segments by the same models, which never saw them. later: features one horizon after as_of, which only judge a
+    forecast. swapped: see `swapped_weeks`. The placebo places lie to either side of today's, as far apart as two windows of an unchanged
+    customer: along the difference of odd and even weeks, scaled by `chance_scale`. None where fewer than 30 customers bought in odd and in
+    even weeks, then and now: only those are looked at.
     """
-    if set(halves) != {"odd", "even"}:
+    full, halves = slices["full"], [slices["odd"], slices["even"]]
+    known = full.earlier.index.intersection(full.today.index)
+    for half in halves:
+        known = known.intersection(half.today.index).intersection(half.earlier.index)
+    if len(known) < LEAST:
         return None
-    known = earlier.index.intersection(today.index)
-    for half in parts.values():
-        known = known.intersection(half.index)
-    if known.empty:
-        return None
-    frames = [earlier.loc[known], today.loc[known], *([] if later is None else [later.reindex(known)])]
-    coordinates = segmenter.space_.crossed_coordinates(earlier.loc[known], outcomes.loc[known], *frames)
-    names = [str(name) for name in segmenter.get_feature_names_out()]
-    odd, even = (
-        pd.DataFrame(halves[h].transform(parts[h].loc[known]), columns=[str(n) for n in halves[h].get_feature_names_out()])
-        for h in ("odd", "even")
+    then, today = full.earlier.loc[known], full.today.loc[known]
+    frames = [then, today]
+    frames += [_in_units_of(today, half.today.loc[known]) for half in halves]
+    frames += [_in_units_of(then, half.earlier.loc[known]) for half in halves]
+    frames += [] if later is None else [later.reindex(known)]
+    before, now, odd, even, odd_then, even_then, *after = segmenter.space_.crossed_coordinates(
+        then, full.earlier_outcomes.loc[known], *frames
     )
-    difference = (odd.reindex(columns=names) - even.reindex(columns=names)).fillna(0.0)
-    placebo = placebo_pair(coordinates[1], (difference - difference.mean()).to_numpy())
-    before, now, *after = (segmenter.place_coordinates(matrix)[0] for matrix in coordinates)
-    chance = tuple(segmenter.place_coordinates(matrix)[0] for matrix in placebo)
-    return Moves(before, now, chance, np.where(known.isin(later.index), after[0], -1) if after else None)
+    apart = odd - even
+    step = chance_scale(before, now, (odd_then, even_then), (odd, even), swapped) * (apart - apart.mean(axis=0)) / 2
+    placed = [segmenter.place_coordinates(matrix)[0] for matrix in (before, now, now + step, now - step, *after)]
+    came = np.where(known.isin(later.index), placed[4], -1) if after else None
+    return Moves(placed[0], placed[1], (placed[2], placed[3]), came)
+
+
+def _in_units_of(full: pd.DataFrame, half: pd.DataFrame) -> pd.DataFrame:
+    """Features of half of the weeks at the level of the full window's: what is never negative is brought to the same mean."""
+    counted = (full.min() >= 0) & (half.min() >= 0) & (half.mean() > 0)
+    return half * (full.mean() / half.mean()).where(counted, 1.0)
+
+
+def _at_level_of(full: np.ndarray, odd: np.ndarray, even: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates from halves, stretched so that their mean varies as those of the full window do."""
+    spread = ((odd + even) / 2).std(axis=0)
+    stretch = full.std(axis=0) / np.where(spread > 0, spread, np.inf)
+    return odd * stretch, even * stretch
+
+
+def _bounded(differences: np.ndarray) -> np.ndarray:
+    """About their mean, the most extreme tenth brought in: a few who changed much would pass for chance of all."""
+    bounded = np.clip(differences, *np.quantile(differences, [0.05, 0.95], axis=0))
+    return bounded - bounded.mean(axis=0)
 
 
 def migration_table(moves: Moves) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from workbench.core.stats import false_discovery
+from workbench.core.stats import false_discovery, order_by_content
 from workbench.features.catalog import Feature, describe
 
 MIN_CUSTOMERS = 200  # below, nothing is left out for what customers did
@@ -128,9 +128,13 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def _aligned(features: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Customers that both have, sorted: permutations then do not depend on the order of rows. Outcomes that do not vary are left out."""
+    """Customers that both have, in an order of their own: permutations depend on no order of rows and no customer's number.
+
+    Outcomes that do not vary are left out.
+    """
     x, y = features.set_index("customer_id"), outcomes.set_index("customer_id")
     both = x.index.intersection(y.index).sort_values()
+    both = both[order_by_content(x.loc[both], y.loc[both])]
     x, y = x.loc[both], y.loc[both]
     return x, y.loc[:, y.nunique() > 1]
 

@@ -472,7 +472,7 @@ def say_lineage(lineage: pd.DataFrame, earlier: str | None, shared: bool = True)
 def say_movement(net: tuple[float, float, float] | None, observed: float, customers: int) -> str:
     """How many of so many customers changed segments beyond chance."""
     if net is None:
-        return "**Movement cannot be told from chance:** half of the weeks gives no segments here."
+        return "**Movement cannot be told from chance:** too few customers bought in odd and in even weeks, then and now."
     if net[2] < 0:
         return (
             f"**Movement cannot be judged here:** {observed:.1%} of {customers:,} customers stand in another segment than one horizon ago, and surely more "
@@ -484,7 +484,7 @@ def say_movement(net: tuple[float, float, float] | None, observed: float, custom
             f"changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%})."
         )
     return (
-        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}): of {customers:,} known at both times "
+        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}): of {customers:,} who bought in odd and in even weeks at both times "
         f"{observed:.1%} stand in another segment than one horizon ago, and {observed - net[0]:.1%} would with nothing changed (the placebo)."
     )
 
