@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench.clustering.scoreboard import Slice
-from workbench.clustering.segmenter import Segmenter
+from workbench.clustering.segmenter import Segmenter, draw_rows
 
 RESAMPLES = 200  # of customers, for intervals
 LEAST = 30  # customers that a backtest or a placebo rests on
@@ -73,7 +73,7 @@ def observe_moves(
     All are placed in today's segments by the same models, which never saw them. later: features one horizon after as_of, which only judge a
     forecast. swapped: see `swapped_weeks`. The placebo places lie to either side of today's, as far apart as two windows of an unchanged
     customer: along the difference of odd and even weeks, scaled by `chance_scale`. None where fewer than 30 customers bought in odd and in
-    even weeks, then and now: only those are looked at.
+    even weeks, then and now: only those are looked at, and at most `sample_limit` of them.
     """
     full, halves = slices["full"], [slices["odd"], slices["even"]]
     known = full.earlier.index.intersection(full.today.index)
@@ -81,6 +81,7 @@ def observe_moves(
         known = known.intersection(half.today.index).intersection(half.earlier.index)
     if len(known) < LEAST:
         return None
+    known = known[draw_rows(len(known), segmenter.sample_limit, segmenter.seed)]
     then, today = full.earlier.loc[known], full.today.loc[known]
     frames = [then, today]
     frames += [_in_units_of(today, half.today.loc[known]) for half in halves]
