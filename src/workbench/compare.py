@@ -177,9 +177,10 @@ def _notes(earlier: Run, later: Run) -> list[str]:
         found.append(
             f"Features describe {one.features.window_days} days there and {two.features.window_days} days here; drift shows that too."
         )
-    if gap < two.features.window_days:
+    if gap != horizon and min(gap, horizon) < two.features.window_days:
+        more, size = ("more", "small") if gap < horizon else ("fewer", "large")
         found.append(
-            "The windows of the features overlap, and the placebo is that of two windows that do not: net moves are rather too small."
+            f"The windows of the features share {more} days than two that lie {horizon} days apart, as the placebo's do: net moves are rather too {size}."
         )
     if set(one.sources) != set(two.sources):
         found.append(f"The sources differ: {', '.join(sorted(set(one.sources) ^ set(two.sources)))}.")

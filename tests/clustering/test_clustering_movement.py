@@ -49,7 +49,7 @@ def moved_by_weeks(window, horizon, movers):
     slices = weekly_company(0, window, horizon, movers=movers)
     relevance = pd.Series(0.2, slices["full"].today.columns)
     found = scoreboard.fit_slice(slices["full"], SETTINGS, relevance)
-    return movement.observe_moves(found, slices, swapped=movement.swapped_weeks(7 * window, 7 * horizon))
+    return movement.observe_moves(found, slices, shared=movement.shared_days(7 * window, 7 * horizon))
 
 
 @pytest.mark.slow
@@ -70,14 +70,14 @@ def test_movers_are_found_where_orders_come_at_random():
 
 
 def test_days_that_windows_share_change_between_odd_and_even_weeks():
-    assert movement.swapped_weeks(91, 91) is None
-    assert movement.swapped_weeks(182, 91) == 1
-    assert movement.swapped_weeks(182, 84) == 0
-    # Thirteen weeks and a day: the first days of each week fall in a week of the other kind.
-    assert movement.swapped_weeks(7 * 27 + 1, 92) == pytest.approx(6 / 7, abs=0.01)
+    assert movement.shared_days(91, 91) == (0, 0)
+    assert movement.shared_days(182, 91) == (0.5, 1)
+    assert movement.shared_days(182, 84) == (98 / 182, 0)
+    # Thirteen weeks and a day: the first day of each week falls in a week of the other kind.
+    assert movement.shared_days(14 * 26 + 92, 92).swapped == pytest.approx(6 / 7)
 
 
-@pytest.mark.parametrize("swapped", [None, 0.0, 0.85])
+@pytest.mark.parametrize("swapped", [None, 0.0, 0.5, 0.85])
 def test_what_halves_agree_on_is_no_chance(swapped):
     """Sums of 26 weeks, 13 of them shared (or none): the placebo differs as unchanged customers do, though all have changed."""
     rng = np.random.default_rng(0)
@@ -99,8 +99,8 @@ def test_what_halves_agree_on_is_no_chance(swapped):
 
     before, after = weeks[:, then].sum(axis=1), weeks[:, now].sum(axis=1) + change
     halves_then, halves_now = halves(then, then), halves(now, now)
-    share = None if swapped is None else round(swapped * 13) / 13
-    scale = movement.chance_scale(before[:, None], after[:, None], halves_then, halves_now, share)
+    both = movement.Shared() if swapped is None else movement.Shared(13 / 26, round(swapped * 13) / 13)
+    scale = movement.chance_scale(before[:, None], after[:, None], halves_then, halves_now, both)
     placebo = scale * (halves_now[0] - halves_now[1])
     assert placebo.var() == pytest.approx(2 * (26 - shared), rel=0.1)
 

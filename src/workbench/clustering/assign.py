@@ -30,6 +30,7 @@ def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
 
     def as_slice(name: str, today: pd.DataFrame, earlier: str) -> Slice:
         today, then, happened = today[every], part(earlier, windows)[every], part(earlier, outcomes)
+        happened = happened.reindex(then.index)
         order, order_then = order_by_content(today), order_by_content(then, happened)
         today, then, happened = today.iloc[order], then.iloc[order_then], happened.iloc[order_then]
         if used == every:
@@ -144,7 +145,7 @@ def read_moves(run: Any, segmenter: Segmenter, slices: Mapping[str, Slice]) -> m
     """Segments one horizon ago, today and one horizon later, and the placebo pair (see `movement.observe_moves`)."""
     later = run.read("later_features").set_index("customer_id")[list(slices["full"].today)] if run.has("later_features") else None
     windows = run.config.features
-    return movement.observe_moves(segmenter, slices, later, movement.swapped_weeks(windows.window_days, windows.horizon_days))
+    return movement.observe_moves(segmenter, slices, later, movement.shared_days(windows.window_days, windows.horizon_days))
 
 
 def migration_of(moves: movement.Moves | None) -> pd.DataFrame:

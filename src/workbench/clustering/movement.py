@@ -14,7 +14,7 @@ from workbench.clustering.segmenter import Segmenter, draw_rows
 
 RESAMPLES = 200  # of customers, for intervals
 LEAST = 30  # customers that a backtest or a placebo rests on
-TOLD = 0.2  # of days swapped less days not swapped: nearer to none, straight and crosswise covariances say the same
+TOLD = 0.2  # least difference between the shares of days swapped and not swapped that covariances can be told apart by
 
 
 class Moves(NamedTuple):
@@ -31,47 +31,57 @@ class Moves(NamedTuple):
         return Moves(self.before[rows], self.now[rows], (self.placebo[0][rows], self.placebo[1][rows]), later)
 
 
-def swapped_weeks(window_days: int, horizon_days: int) -> float | None:
-    """Of the days that a window shares with the one a horizon later: the share in odd weeks of one and in even weeks of the other.
+class Shared(NamedTuple):
+    """What a window of features shares with the one a horizon later: share of its days, and of these the share that lies in odd weeks of one and in even weeks of the other."""
 
-    Weeks are counted back from the end of each window. None where they share no day.
-    """
-    shared = np.arange(horizon_days, window_days)  # days before the later window's end
-    return float(np.mean(shared // 7 % 2 != (shared - horizon_days) // 7 % 2)) if len(shared) else None
+    days: float = 0.0
+    swapped: float = 0.0
+
+
+NOTHING_SHARED = Shared()
+
+
+def shared_days(window_days: int, horizon_days: int) -> Shared:
+    """What two windows share; weeks are counted back from the end of each."""
+    both = np.arange(horizon_days, window_days)  # days before the later window's end
+    if not len(both):
+        return NOTHING_SHARED
+    return Shared(len(both) / window_days, float(np.mean(both // 7 % 2 != (both - horizon_days) // 7 % 2)))
 
 
 def chance_scale(
     before: np.ndarray, now: np.ndarray, halves_before: tuple[np.ndarray, np.ndarray], halves_now: tuple[np.ndarray, np.ndarray],
-    swapped: float | None,
+    shared: Shared,
 ) -> np.ndarray:  # fmt: skip
     """Coordinates of the same customers, in full windows and in odd and even weeks, then and now -> scale per dimension.
 
     Times the difference of odd and even weeks it differs as two full windows of unchanged customers do. What differs between two windows is
     change and chance. Odd and even weeks share no event, so what both show of it is change: the covariance of their differences. Days that
-    both windows share make odd weeks of one like the even weeks of the other where they are `swapped` (see `swapped_weeks`), and like its odd weeks
-    else; two covariances, straight and crosswise, give both unknowns (where half of the days are swapped they give one, and change is put too
-    low). Chance is what is left of the variance.
+    both windows share make odd weeks of one like the even weeks of the other where they are swapped, and like its odd weeks else; two
+    covariances, straight and crosswise, give both unknowns. Chance is what is left of the variance. Where about half of those days are swapped, the
+    two say the same; then the variance less their mean is twice the chance of one window, of which the days not shared have their part, as for sums.
     """
     apart = (_bounded(halves_now[0] - halves_now[1]) ** 2).mean(axis=0)
     (odd_then, even_then), (odd, even) = _at_level_of(before, *halves_before), _at_level_of(now, *halves_now)
     same = (_bounded(odd_then - odd) * _bounded(even_then - even)).mean(axis=0)
     crossed = (_bounded(odd_then - even) * _bounded(even_then - odd)).mean(axis=0)
-    if swapped is None or abs(1 - 2 * swapped) < TOLD:
-        change = (same + crossed) / 2
+    differ = (_bounded(now - before) ** 2).mean(axis=0)
+    if shared.days and abs(1 - 2 * shared.swapped) >= TOLD:
+        change = ((1 - shared.swapped) * same - shared.swapped * crossed) / (1 - 2 * shared.swapped)
+        chance = differ - np.maximum(change, 0)
     else:
-        change = ((1 - swapped) * same - swapped * crossed) / (1 - 2 * swapped)
-    chance = (_bounded(now - before) ** 2).mean(axis=0) - np.maximum(change, 0)
+        chance = (1 - shared.days) * (differ - np.maximum((same + crossed) / 2, 0))
     most = (_bounded(odd - even) ** 2).mean(axis=0)  # half of the weeks hold less, so chance makes more of them
     return np.sqrt(np.clip(chance, 0, most) / np.where(apart > 0, apart, np.inf))
 
 
 def observe_moves(
-    segmenter: Segmenter, slices: Mapping[str, Slice], later: pd.DataFrame | None = None, swapped: float | None = None
+    segmenter: Segmenter, slices: Mapping[str, Slice], later: pd.DataFrame | None = None, shared: Shared = NOTHING_SHARED
 ) -> Moves | None:
     """Segments one horizon ago and today of the customers known at both times, of their two placebo places, and one horizon later.
 
     All are placed in today's segments by the same models, which never saw them. later: features one horizon after as_of, which only judge a
-    forecast. swapped: see `swapped_weeks`. The placebo places lie to either side of today's, as far apart as two windows of an unchanged
+    forecast. shared: by the two windows. The placebo places lie to either side of today's, as far apart as two windows of an unchanged
     customer: along the difference of odd and even weeks, scaled by `chance_scale`. None where fewer than 30 customers bought in odd and in
     even weeks, then and now: only those are looked at, and at most `sample_limit` of them.
     """
@@ -91,15 +101,15 @@ def observe_moves(
         then, full.earlier_outcomes.loc[known], *frames
     )
     apart = odd - even
-    step = chance_scale(before, now, (odd_then, even_then), (odd, even), swapped) * (apart - apart.mean(axis=0)) / 2
+    step = chance_scale(before, now, (odd_then, even_then), (odd, even), shared) * (apart - apart.mean(axis=0)) / 2
     placed = [segmenter.place_coordinates(matrix)[0] for matrix in (before, now, now + step, now - step, *after)]
     came = np.where(known.isin(later.index), placed[4], -1) if after else None
     return Moves(placed[0], placed[1], (placed[2], placed[3]), came)
 
 
 def _in_units_of(full: pd.DataFrame, half: pd.DataFrame) -> pd.DataFrame:
-    """Features of half of the weeks at the level of the full window's: what is never negative is brought to the same mean."""
-    counted = (full.min() >= 0) & (half.min() >= 0) & (half.mean() > 0)
+    """Features of half of the weeks at the level of the full window's: what is hardly ever negative is brought to the same mean."""
+    counted = (full.quantile(0.01) >= 0) & (half.quantile(0.01) >= 0) & (half.mean() > 0)
     return half * (full.mean() / half.mean()).where(counted, 1.0)
 
 

@@ -476,7 +476,7 @@ def say_movement(net: tuple[float, float, float] | None, observed: float, custom
     if net[2] < 0:
         return (
             f"**Movement cannot be judged here:** {observed:.1%} of {customers:,} customers stand in another segment than one horizon ago, and surely more "
-            f"would with nothing changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%}): halves of the weeks differ by more than chance, so they overstate it."
+            f"would with nothing changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%}): the placebo overstates chance."
         )
     if net[1] <= 0:
         return (
@@ -484,7 +484,7 @@ def say_movement(net: tuple[float, float, float] | None, observed: float, custom
             f"changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%})."
         )
     return (
-        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}): of {customers:,} who bought in odd and in even weeks at both times "
+        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}): of {customers:,} looked at (who bought in odd and in even weeks, then and now) "
         f"{observed:.1%} stand in another segment than one horizon ago, and {observed - net[0]:.1%} would with nothing changed (the placebo)."
     )
 

@@ -13,11 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HALF, NAMED, APART = (
-    0.5,
-    0.8,
-    0.05,
-)  # of the margin: what the sentence counts to; up to where the chart names segments, and how far apart
+HALF = 0.5  # of the margin: what the sentence counts to
+NAMED, APART = 0.8, 0.05  # of the margin: up to where the chart names segments, and how far apart
 HEADS = {
     "segment_name": "segment", "customers": "customers", "margin": "margin", "customer_share": "customers so far", "margin_share": "margin so far",
     "interval": "interval",
@@ -26,34 +23,35 @@ FORM = {"margin": "{:,.0f}", "customer_share": "{:.1%}", "margin_share": "{:.1%}
 
 
 def say_profit(curve: pd.DataFrame, kpis: pd.DataFrame) -> str:
-    """profit_curve and kpis -> Markdown: how few customers bring half of the margin, and who costs more than they bring."""
+    """profit_curve and kpis -> Markdown: how few customers bring half of the margin, and who surely costs more than they bring."""
     if curve.empty:
-        why = kpis.status[(kpis.kpi == "profitability") & (kpis.segment_id == theme.TOTAL)]
-        return f"Whose the profit is cannot be told: margin per customer is {theme.plain(why.iloc[0])}." if len(why) else ""
+        rows = kpis[kpis.kpi == "profitability"].sort_values("segment_id")  # all customers first
+        unknown = rows[rows.value.isna()]
+        if unknown.empty:
+            return "There is no profit to share: goods cost all customers' money or more." if len(rows) else ""
+        first = unknown.iloc[0]
+        return f"Whose the profit is cannot be told: margin per customer of {theme.plain(first.segment_name)} is {theme.plain(first.status)}."
     count = int((curve.margin_share < HALF).sum()) + 1
-    row, lossy = curve.iloc[count - 1], curve[curve.margin < 0]
-    told = (
-        f"The {count} segments that bring most per customer hold"
-        if count > 1
-        else f"**{theme.plain(row.segment_name)}** alone holds"
+    row, lost = curve.iloc[count - 1], curve[curve.surely_lost & (curve.segment_id >= 0)]
+    who = (
+        f"The {count} segments that bring most per customer are" if count > 1 else f"**{theme.plain(row.segment_name)}** alone is"
     )
-    many = f"{lossy.customers.sum():,} customers"
-    several = (
-        f"One segment, {many}, costs more than it brings."
-        if len(lossy) == 1
-        else f"{len(lossy)} segments, {many}, cost more than they bring."
-    )
-    rest = f" {several}" if len(lossy) else ""
-    return (
-        f"{told} {row.customer_share:.0%} of the customers and bring {row.margin_share:.0%} of the margin "
-        f"({kpis.confidence.iloc[0]:.0%} interval {row.margin_share_low:.0%} to {row.margin_share_high:.0%}).{rest}"
-    )
+    told = f"{who} {row.customer_share:.0%} of the customers, with {row.margin_share:.0%} of the margin{_interval(row, kpis.confidence.iloc[0])}."
+    names = ", ".join(f"**{theme.plain(name)}**" for name in lost.segment_name)
+    return f"{told} Surely more than they bring cost {names}." if len(lost) else told
+
+
+def _interval(row: pd.Series, confidence: float) -> str:
+    if pd.isna(row.margin_share_low):
+        return ""
+    return f" ({confidence:.0%} interval {row.margin_share_low:.0%} to {row.margin_share_high:.0%})"
 
 
 def profit_in_words(curve: pd.DataFrame) -> pd.DataFrame:
     """profit_curve -> the same with its interval as text."""
     both = zip(curve.margin_share_low, curve.margin_share_high, strict=True)
-    return curve.assign(interval=pd.Series([f"{low:.1%} to {high:.1%}" for low, high in both], index=curve.index, dtype="str"))
+    told = ["–" if pd.isna(low) else f"{low:.1%} to {high:.1%}" for low, high in both]
+    return curve.assign(interval=pd.Series(told, index=curve.index, dtype="str"))
 
 
 def chart_profit(curve: pd.DataFrame) -> Axes | Figure:
