@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.kpis.profit import profit_curve
-from workbench.views.profit import chart_profit, profit_in_words, say_profit
+from workbench.views.margins import chart_profit, profit_in_words, say_profit
 
 
 def kpis_of(rows):

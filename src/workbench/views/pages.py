@@ -86,6 +86,8 @@ def executive_doubts(read: Read) -> list[Any]:
 
 def _failing(quality: pd.DataFrame) -> str:
     names = [theme.plain(name) for name in quality.segment_name[quality.verdict == "fail"]]
+    if len(names) > 2:  # the page is one screen
+        names = [f"{names[0]} and {len(names) - 1} others"]
     alone = f"; not to be acted on alone: {', '.join(names)}" if names else ""
     small = int(quality.too_small.sum())
     few = f"; too small to act on alone: {small}" if small else ""
