@@ -77,14 +77,15 @@ def test_days_that_windows_share_change_between_odd_and_even_weeks():
     assert movement.shared_days(14 * 26 + 92, 92).swapped == pytest.approx(6 / 7)
 
 
+@pytest.mark.parametrize("changed", [0, 1])
 @pytest.mark.parametrize("swapped", [None, 0.0, 0.5, 0.85])
-def test_what_halves_agree_on_is_no_chance(swapped):
-    """Sums of 26 weeks, 13 of them shared (or none): the placebo differs as unchanged customers do, though all have changed."""
+def test_what_halves_agree_on_is_no_chance(swapped, changed):
+    """Sums of 26 weeks, 13 of them shared (or none): the placebo differs as unchanged customers do, whether all have changed or nobody."""
     rng = np.random.default_rng(0)
     count, shared = 20_000, 0 if swapped is None else 13
     weeks = rng.normal(size=(count, 52 - shared))
     then, now = np.arange(26), np.arange(26) + 26 - shared
-    change = np.sqrt(26) * rng.normal(size=count)
+    change = changed * np.sqrt(26) * rng.normal(size=count)
 
     def halves(window, moved):
         odd = np.arange(26) % 2 == 0

@@ -59,7 +59,7 @@ def chance_scale(
     change and chance. Odd and even weeks share no event, so what both show of it is change: the covariance of their differences. Days that
     both windows share make odd weeks of one like the even weeks of the other where they are swapped, and like its odd weeks else; two
     covariances, straight and crosswise, give both unknowns. Chance is what is left of the variance. Where about half of those days are swapped, the
-    two say the same; then the variance less their mean is twice the chance of one window, of which the days not shared have their part, as for sums.
+    two say the same; what is shared is then put at the share of the days, as for sums.
     """
     apart = (_bounded(halves_now[0] - halves_now[1]) ** 2).mean(axis=0)
     (odd_then, even_then), (odd, even) = _at_level_of(before, *halves_before), _at_level_of(now, *halves_now)
@@ -68,9 +68,10 @@ def chance_scale(
     differ = (_bounded(now - before) ** 2).mean(axis=0)
     if shared.days and abs(1 - 2 * shared.swapped) >= TOLD:
         change = ((1 - shared.swapped) * same - shared.swapped * crossed) / (1 - 2 * shared.swapped)
-        chance = differ - np.maximum(change, 0)
     else:
-        chance = (1 - shared.days) * (differ - np.maximum((same + crossed) / 2, 0))
+        both = (same + crossed) / 2
+        change = both + shared.days * (differ - both)
+    chance = differ - np.maximum(change, 0)
     most = (_bounded(odd - even) ** 2).mean(axis=0)  # half of the weeks hold less, so chance makes more of them
     return np.sqrt(np.clip(chance, 0, most) / np.where(apart > 0, apart, np.inf))
 
