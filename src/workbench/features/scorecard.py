@@ -93,8 +93,12 @@ def relevance_test(
 
 
 def _permuted(x: pd.DataFrame, y: pd.DataFrame, seed: int, permutations: int) -> tuple[np.ndarray, np.ndarray]:
-    """-> statistic per feature, shape (features,), and under permutations, shape (permutations, features); empty if nothing varies."""
-    generator = np.random.default_rng(seed)
+    """-> statistic per feature, shape (features,), and under permutations, shape (permutations, features); empty if nothing varies.
+
+    Customers are drawn and dealt to in `order_by_content`, whatever their numbers and the order of rows.
+    """
+    generator, order = np.random.default_rng(seed), order_by_content(x, y)
+    x, y = x.iloc[order], y.iloc[order]
     if len(x) > SAMPLE:
         chosen = np.sort(generator.choice(len(x), SAMPLE, replace=False))
         x, y = x.iloc[chosen], y.iloc[chosen]
@@ -128,13 +132,9 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def _aligned(features: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Customers that both have, in an order of their own: permutations depend on no order of rows and no customer's number.
-
-    Outcomes that do not vary are left out.
-    """
+    """Customers that both have, sorted. Outcomes that do not vary are left out."""
     x, y = features.set_index("customer_id"), outcomes.set_index("customer_id")
     both = x.index.intersection(y.index).sort_values()
-    both = both[order_by_content(x.loc[both], y.loc[both])]
     x, y = x.loc[both], y.loc[both]
     return x, y.loc[:, y.nunique() > 1]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from workbench.views import theme
-from workbench.views.kpis import empty_figure, short
+from workbench.views.kpis import empty_figure, intervals_in_unit, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,9 +49,7 @@ def _interval(row: pd.Series, confidence: float) -> str:
 
 def profit_in_words(curve: pd.DataFrame) -> pd.DataFrame:
     """profit_curve -> the same with its interval as text."""
-    both = zip(curve.margin_share_low, curve.margin_share_high, strict=True)
-    told = ["–" if pd.isna(low) else f"{low:.1%} to {high:.1%}" for low, high in both]
-    return curve.assign(interval=pd.Series(told, index=curve.index, dtype="str"))
+    return curve.assign(interval=intervals_in_unit(curve.assign(unit="share"), "margin_share_low", "margin_share_high"))
 
 
 def chart_profit(curve: pd.DataFrame) -> Axes | Figure:
