@@ -83,7 +83,7 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         used = [name for name in self.feature_names_in_ if self.weights_[name] > 0]
         tail = np.empty((len(X), len(used)))
         for place, name in enumerate(used):
-            tail[:, place] = np.interp(filled[name], *self.grids_[name]) * self.weights_[name]
+            tail[:, place] = _interpolated(filled[name].to_numpy(), *self.grids_[name]) * self.weights_[name]
         return np.hstack([leading, tail])
 
     def crossed_coordinates(self, earlier: pd.DataFrame, outcomes: pd.DataFrame, *frames: pd.DataFrame) -> list[np.ndarray]:
@@ -167,6 +167,14 @@ def _grid(values: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> tup
         chosen = np.unique(np.linspace(0, len(at) - 1, GRID).round().astype(int))
         at, told = at[chosen], told[chosen]
     return at, told
+
+
+def _interpolated(values: np.ndarray, at: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """`np.interp`, asked in the order of the values, in which it hardly searches: with the sorting in half of the time."""
+    order = np.argsort(values)
+    found = np.empty(len(values))
+    found[order] = np.interp(values[order], at, told)
+    return found
 
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:

@@ -36,11 +36,16 @@ class Forest:
         bit, answers = said.view(np.uint8), np.empty((2, columns.shape[1]), np.uint8)
         for tree in self.trees:
             answers[:] = 0
-            for split, (asks, feature, threshold) in enumerate(tree.splits):
+            for split in reversed(range(len(tree.splits))):
+                asks, feature, threshold = tree.splits[split]
                 asks(columns[feature], threshold, out=said)
-                np.left_shift(bit, split % 8, out=bit)
-                answers[split // 8] |= bit
-            found += tree.values[answers[0] + (answers[1].astype(np.intp) << 8)]
+                byte = answers[split // 8]
+                byte += byte  # a quarter of the time of a shift, which numpy does byte by byte
+                byte |= bit
+            places = answers[1].astype(np.uint16)
+            places *= 256
+            places += answers[0]
+            found += tree.values.take(places, mode="clip")  # none is beyond; clipping saves the asking
         return expit(found) if self.yes_no else found
 
 
