@@ -11,12 +11,12 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from workbench.clustering.cluster import dense_groups, smallest
 from workbench.clustering.embed import embed
 from workbench.clustering.representation import finite
 from workbench.core.config import ClusteringSettings
+from workbench.core.processor import on_one_thread
 
 RFM = ("recency_days", "order_count", "net_revenue")
 
@@ -52,13 +52,13 @@ def scaled(features: pd.DataFrame) -> np.ndarray:
 
 def kmeans(matrix: np.ndarray, k: int, seed: int) -> np.ndarray:
     """k-means labels (10 starts), on one thread so that the order of sums is fixed."""
-    with threadpool_limits(1):
+    with on_one_thread():
         return KMeans(n_clusters=k, n_init=10, random_state=seed).fit_predict(matrix)
 
 
 def gaussian_mixture(matrix: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Labels of a mixture of k normal distributions with a variance per feature (McLachlan & Peel 2000), from k-means; on one thread."""
-    with threadpool_limits(1), warnings.catch_warnings():
+    with on_one_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)  # a challenger that has not settled is judged as it is
         found = GaussianMixture(k, covariance_type="diag", reg_covar=0.01, random_state=seed).fit_predict(matrix)
     return np.unique(found, return_inverse=True)[1]

@@ -16,10 +16,10 @@ import numpy as np
 from scipy.cluster.hierarchy import cut_tree, linkage
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from workbench.clustering.embed import embed
 from workbench.core.config import ClusteringSettings
+from workbench.core.processor import on_one_thread
 
 SHARE = 0.8  # of the customers in each fit
 # Customers per fit: enough to find groups of one per cent. Half as many take half the time, and on a million invented customers give the
@@ -88,7 +88,7 @@ def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits:
         dense, lasting = dense_groups(embedding, smallest(len(rows), settings.min_size_share), settings.min_samples)
         if len(lasting) < 2:
             continue
-        with threadpool_limits(1):
+        with on_one_thread():
             middle, labels = settle(chosen, _means(chosen, dense, len(lasting)))
         centres.append(middle)
         weights.append(np.bincount(labels, minlength=len(middle)) / len(rows))
@@ -131,7 +131,7 @@ def cut_pool(matrix: np.ndarray, pool: Pool, k: int) -> tuple[np.ndarray, np.nda
     """
     matrix = matrix.astype(np.float32)
     few = matrix[np.arange(TRIED) * len(matrix) // TRIED] if len(matrix) > TRIED else matrix
-    with threadpool_limits(1):  # two threads would add squares in another order
+    with on_one_thread():  # two threads would add squares in another order
         tried = [_settled(few, start) for start in _beginnings(pool, k)]
         centres, labels, _ = min(tried, key=operator.itemgetter(2))
         if len(few) < len(matrix):

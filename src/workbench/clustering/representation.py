@@ -16,9 +16,9 @@ from scipy import stats
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from workbench.clustering.trees import Forest, read_forest
+from workbench.core.processor import on_one_thread
 from workbench.core.stats import learnable
 
 Each = Callable[[Callable, Iterable], Iterable]  # `map`, or one that computes elsewhere: a function of each batch, in order
@@ -116,7 +116,7 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[str] | None = None) -> dict[str, Any]:
     """One gradient-boosting model per outcome that varies and is known of at least 200 customers (or per named outcome)."""
     models = {}
-    with threadpool_limits(1):  # two threads would add gradients in another order
+    with on_one_thread():  # two threads would add gradients in another order
         for name, y, known in _learnable(outcomes, names):
             yes_no = set(np.unique(y)) == {0.0, 1.0}
             kind = HistGradientBoostingClassifier if yes_no else HistGradientBoostingRegressor

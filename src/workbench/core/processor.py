@@ -6,9 +6,12 @@ and UMAP draws other borders from them, as it does with another seed.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import zlib
+from contextlib import AbstractContextManager
+from typing import Any
 
 COMMON = "x86-64-v3"  # what processors of Intel (since 2013) and AMD (since 2017) share, by the name in the x86-64 psABI
 NEEDED = {"avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"}
@@ -37,10 +40,21 @@ def use_one_thread() -> None:
 
     On tables of customers the waiting costs more than the second thread brings, many times more beside other work. The engine's threads stay.
     """
-    from threadpoolctl import threadpool_limits
-
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # for libraries that are loaded later
-    threadpool_limits(1)  # for those that are loaded already
+    on_one_thread()  # for those that are loaded already
+
+
+def on_one_thread() -> AbstractContextManager:
+    """One thread from here on, or in a `with` block until its end; for where two would add in another order."""
+    return _loaded(len(sys.modules)).limit(limits=1)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(modules: int) -> Any:
+    """The numerical libraries that are loaded by so many modules; to look for them takes as long as to settle centres."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def has_common_instructions() -> bool:

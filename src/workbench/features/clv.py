@@ -17,10 +17,10 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from scipy import optimize, special
-from threadpoolctl import threadpool_limits
 
 from workbench.core.engine import local_time
 from workbench.core.errors import InputError
+from workbench.core.processor import on_one_thread
 from workbench.core.stats import ratio_intervals
 from workbench.features.window import Window, days_before
 
@@ -224,7 +224,7 @@ def _maximise(evaluate: Callable, starts: Sequence, n: int, name: str) -> tuple[
 
     bounds = [(-_BOUND, _BOUND)] * len(starts[0])
     options = {"ftol": 1e-14, "gtol": 1e-9, "maxiter": 1_000}
-    with threadpool_limits(1):  # threads that wait for each other over four numbers cost ten times the work
+    with on_one_thread():  # threads that wait for each other over four numbers cost ten times the work
         tries = [
             optimize.minimize(loss, np.clip(s, -10, 10), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
             for s in starts
@@ -476,7 +476,7 @@ def challenger(features: pd.DataFrame, orders: np.ndarray, today: pd.DataFrame, 
         loss="poisson", learning_rate=0.05, max_iter=150, max_leaf_nodes=15, min_samples_leaf=20, l2_regularization=1.0,
         early_stopping=False, random_state=seed,
     )  # fmt: skip
-    with threadpool_limits(1):  # two threads would add gradients in another order
+    with on_one_thread():  # two threads would add gradients in another order
         return model.fit(x, y).predict(today[columns].to_numpy(float))
 
 

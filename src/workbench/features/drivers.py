@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import stats
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
-from threadpoolctl import threadpool_limits
 
 from workbench.core.errors import InputError
+from workbench.core.processor import on_one_thread
 from workbench.core.stats import learnable, ratio_intervals, wilson
 from workbench.features.scorecard import rank_correlation
 
@@ -115,7 +115,7 @@ def learn(before: Moment | None, then: Moment, now: pd.DataFrame, target: str, s
     x = _matrix(customers, columns)
     judged, judgements = _judgements(before, x, y, columns, target, yes_no, seed)
     actual = np.concatenate([j[3] for j in judgements])
-    with threadpool_limits(1):  # two threads would add gradients in another order
+    with on_one_thread():  # two threads would add gradients in another order
         predicted = np.concatenate([model(at) for model, _, at, _ in judgements])
         simple = np.concatenate([baseline(at) for _, baseline, at, _ in judgements])
         metrics = _metrics(actual, predicted, simple, yes_no, seed)
@@ -242,7 +242,7 @@ def _judgements(
     """-> how it is judged, and (model, baseline, features, target) with models that have not seen these customers' outcomes."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    with threadpool_limits(1):
+    with on_one_thread():
         if before is not None:
             earlier = _sorted(before)
             past = _target(earlier.outcomes, target)

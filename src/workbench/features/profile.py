@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.core.config import Attributes
+from workbench.core.processor import on_one_thread
 from workbench.core.stats import learnable
 from workbench.features.catalog import Feature
 
@@ -246,7 +247,6 @@ def proxy_check(features: pd.DataFrame, customers: pd.DataFrame, sensitive: list
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from threadpoolctl import threadpool_limits
 
     rows = []
     for name in sensitive:
@@ -263,7 +263,7 @@ def proxy_check(features: pd.DataFrame, customers: pd.DataFrame, sensitive: list
             continue
         x = learnable(features.loc[known].drop(columns="customer_id").to_numpy(float))
         folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-        with threadpool_limits(1):
+        with on_one_thread():
             model = HistGradientBoostingClassifier(random_state=seed, max_iter=60, max_leaf_nodes=6, learning_rate=0.1)
             score = cross_val_predict(model, x, y, cv=folds, method="predict_proba")[:, 1]
         auc = roc_auc_score(y, score)

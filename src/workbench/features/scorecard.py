@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
-from threadpoolctl import threadpool_limits
 
+from workbench.core.processor import on_one_thread
 from workbench.core.stats import false_discovery, order_by_content
 from workbench.features.catalog import Feature, describe
 
@@ -109,7 +109,7 @@ def _permuted(x: pd.DataFrame, y: pd.DataFrame, seed: int, permutations: int) ->
         return np.zeros(x.shape[1]), np.empty((0, x.shape[1]))
     null = np.empty((permutations, x.shape[1]))
     scores = np.ascontiguousarray(scores.T)
-    with threadpool_limits(1):  # two threads would add in another order
+    with on_one_thread():  # two threads would add in another order
         observed = ((scores @ targets) ** 2).mean(axis=1)
         for start in range(0, permutations, 20):
             stop = min(start + 20, permutations)
@@ -187,7 +187,7 @@ def rank_correlation(x: pd.DataFrame, y: pd.DataFrame) -> tuple[np.ndarray, np.n
     known_a, known_b = np.isfinite(a).astype(float), np.isfinite(b).astype(float)
     # About the mean: sums of raw ranks would lose digits.
     a, b = np.nan_to_num((a - _mean(a)) / max(len(a), 1)), np.nan_to_num((b - _mean(b)) / max(len(b), 1))
-    with threadpool_limits(1), np.errstate(invalid="ignore", divide="ignore"):
+    with on_one_thread(), np.errstate(invalid="ignore", divide="ignore"):
         n = known_a.T @ known_b
         sum_a, sum_b = a.T @ known_b, known_a.T @ b
         var_a, var_b = (a**2).T @ known_b - sum_a**2 / n, known_a.T @ b**2 - sum_b**2 / n
