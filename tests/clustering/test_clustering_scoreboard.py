@@ -12,6 +12,7 @@ from simulator import planted_company
 from sklearn.metrics import adjusted_mutual_info_score
 
 from workbench.clustering import assign, baselines, scoreboard
+from workbench.clustering.movement import Movement
 from workbench.clustering.representation import learn, predict
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
@@ -304,7 +305,7 @@ def test_the_verdict_recommends_what_knows_most(better, said):
     [((-0.05, -0.06, -0.03), "cannot be judged"), ((0.0, -0.01, 0.01), "No movement"), ((0.05, 0.03, 0.06), "5.0% of the")],
 )
 def test_movement_is_told_only_where_the_placebo_is_not_surely_more(net, said):
-    assert said in say_movement(net, 0.3, 1000)
+    assert said in say_movement(Movement(1000, 0.3, *net))
 
 
 def test_resampled_r2_is_that_of_the_rows_drawn():

@@ -17,7 +17,9 @@ from workbench.core.errors import InputError, QualityGate
 from workbench.core.files import atomic_write
 from workbench.core.stats import order_by_content
 
-NOBODY_MOVED = movement.Moves(*[np.zeros(1, int)] * 2, (np.zeros(1, int),) * 2)  # one customer, for the columns of empty tables
+NOBODY_MOVED = movement.Moves(
+    *[np.arange(2)] * 2, *[(np.arange(2),) * 2] * 2, segments=2
+)  # two customers, for the columns of empty tables
 
 
 def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
@@ -151,11 +153,6 @@ def read_moves(run: Any, segmenter: Segmenter, slices: Mapping[str, Slice]) -> m
 def migration_of(moves: movement.Moves | None) -> pd.DataFrame:
     """-> migration; no rows where movement cannot be told from chance."""
     return movement.migration_table(moves or NOBODY_MOVED)[: None if moves else 0]
-
-
-def share_moved(moves: movement.Moves | None) -> float:
-    """Share of the compared customers that stand in another segment than one horizon ago."""
-    return float((moves.before != moves.now).mean()) if moves else np.nan
 
 
 def forecast_of(segmenter: Segmenter, moves: movement.Moves | None) -> pd.DataFrame:

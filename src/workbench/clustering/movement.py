@@ -14,21 +14,7 @@ from workbench.clustering.segmenter import Segmenter, draw_rows
 
 RESAMPLES = 200  # of customers, for intervals
 LEAST = 30  # customers that a backtest or a placebo rests on
-TOLD = 0.2  # least difference between the shares of days swapped and not swapped that covariances can be told apart by
-
-
-class Moves(NamedTuple):
-    """Segments of the same customers one horizon ago and now, of their two placebo places, and one horizon later (None if unknown, -1 gone)."""
-
-    before: np.ndarray
-    now: np.ndarray
-    placebo: tuple[np.ndarray, np.ndarray]
-    later: np.ndarray | None = None
-
-    def of(self, rows: np.ndarray) -> Moves:
-        """The same of some of the customers, with repeats if asked for."""
-        later = None if self.later is None else self.later[rows]
-        return Moves(self.before[rows], self.now[rows], (self.placebo[0][rows], self.placebo[1][rows]), later)
+TOLD = 0.1  # least share that strangers differ more by than one customer, and that swapped days differ from those that are not by
 
 
 class Shared(NamedTuple):
@@ -49,63 +35,93 @@ def shared_days(window_days: int, horizon_days: int) -> Shared:
     return Shared(len(both) / window_days, float(np.mean(both // 7 % 2 != (both - horizon_days) // 7 % 2)))
 
 
-def chance_scale(
-    before: np.ndarray, now: np.ndarray, halves_before: tuple[np.ndarray, np.ndarray], halves_now: tuple[np.ndarray, np.ndarray],
-    shared: Shared,
-) -> np.ndarray:  # fmt: skip
-    """Coordinates of the same customers, in full windows and in odd and even weeks, then and now -> scale per dimension.
+class Moves(NamedTuple):
+    """Segments of the same customers one horizon ago and now, both also by odd and by even weeks alone, and one horizon later (None if unknown, -1 gone).
 
-    Times the difference of odd and even weeks it differs as two full windows of unchanged customers do. What differs between two windows is
-    change and chance. Odd and even weeks share no event, so what both show of it is change: the covariance of their differences. Days that
-    both windows share make odd weeks of one like the even weeks of the other where they are swapped, and like its odd weeks else; two
-    covariances, straight and crosswise, give both unknowns. Chance is what is left of the variance. Where about half of those days are swapped, the
-    two say the same; what is shared is then put at the share of the days, as for sums.
+    segments: how many there are; shared: by the two windows.
     """
-    apart = (_bounded(halves_now[0] - halves_now[1]) ** 2).mean(axis=0)
-    (odd_then, even_then), (odd, even) = _at_level_of(before, *halves_before), _at_level_of(now, *halves_now)
-    same = (_bounded(odd_then - odd) * _bounded(even_then - even)).mean(axis=0)
-    crossed = (_bounded(odd_then - even) * _bounded(even_then - odd)).mean(axis=0)
-    differ = (_bounded(now - before) ** 2).mean(axis=0)
-    if shared.days and abs(1 - 2 * shared.swapped) >= TOLD:
-        change = ((1 - shared.swapped) * same - shared.swapped * crossed) / (1 - 2 * shared.swapped)
-    else:
-        both = (same + crossed) / 2
-        change = both + shared.days * (differ - both)
-    chance = differ - np.maximum(change, 0)
-    most = (_bounded(odd - even) ** 2).mean(axis=0)  # half of the weeks hold less, so chance makes more of them
-    return np.sqrt(np.clip(chance, 0, most) / np.where(apart > 0, apart, np.inf))
+
+    before: np.ndarray
+    now: np.ndarray
+    halves_before: tuple[np.ndarray, np.ndarray]
+    halves_now: tuple[np.ndarray, np.ndarray]
+    segments: int
+    later: np.ndarray | None = None
+    shared: Shared = NOTHING_SHARED
+
+    def of(self, rows: np.ndarray) -> Moves:
+        """The same of some of the customers, with repeats if asked for."""
+        before, now = (tuple(half[rows] for half in halves) for halves in (self.halves_before, self.halves_now))
+        later = None if self.later is None else self.later[rows]
+        return self._replace(before=self.before[rows], now=self.now[rows], halves_before=before, halves_now=now, later=later)
+
+    @property
+    def observed(self) -> np.ndarray:
+        """-> (from, to) share of the customers by their segments one horizon ago and now."""
+        return self._crossed((self.before, self.now))
+
+    @property
+    def wobble(self) -> np.ndarray:
+        """-> (one, other) share of the customers by the segments of odd and of even weeks of one time, in either order: chance alone, as they share no event."""
+        found = self._crossed(self.halves_before, self.halves_now)
+        return (found + found.T) / 2
+
+    @property
+    def net(self) -> np.ndarray:
+        """-> (from, to) share of the customers who went from one segment to another beyond chance; NaN where halves tell segments hardly better than chance.
+
+        Halves of two times disagree by chance, as those of one time do, and because customers turned. So what is beyond chance is what
+        halves of two times disagree more than those of one, in parts of what they would if all had turned: who turned is a stranger to who
+        he was. Only halves of two times that share no day tell it; where the windows share some, the odd weeks of one with the odd and with
+        the even weeks of the other share two different numbers of them, and a line through both leads to none.
+        """
+        (odd_then, even_then), (odd, even) = self.halves_before, self.halves_now
+        days, swapped = self.shared
+        weight = swapped / (2 * swapped - 1) if days else 0.5
+        straight, crossed = self._crossed((odd_then, odd), (even_then, even)), self._crossed((odd_then, even), (even_then, odd))
+        more = weight * straight + (1 - weight) * crossed - self.wobble
+        np.fill_diagonal(more, 0)
+        apart = self.strangers - (1 - np.trace(self.wobble))
+        return more / (apart if apart >= TOLD else np.nan)
+
+    @property
+    def strangers(self) -> float:
+        """How often the segment by odd weeks of a customer is not that by even weeks of another, whose segment today differs."""
+        odd, even = (self._crossed((self.now, half)) for half in self.halves_now)
+        alike = odd.sum(axis=0) @ even.sum(axis=0) - (odd * even).sum()
+        return float(1 - alike / max(1 - (odd.sum(axis=1) ** 2).sum(), 1e-12))
+
+    def _crossed(self, *pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Shares of the customers by two labels, averaged over such pairs."""
+        return np.mean([_crossed(*pair, self.segments) for pair in pairs], axis=0) / len(self.now)
 
 
 def observe_moves(
     segmenter: Segmenter, slices: Mapping[str, Slice], later: pd.DataFrame | None = None, shared: Shared = NOTHING_SHARED
 ) -> Moves | None:
-    """Segments one horizon ago and today of the customers known at both times, of their two placebo places, and one horizon later.
+    """Segments one horizon ago and today of the customers known at both times, also by odd and by even weeks alone, and one horizon later.
 
     All are placed in today's segments by the same models, which never saw them. later: features one horizon after as_of, which only judge a
-    forecast. shared: by the two windows. The placebo places lie to either side of today's, as far apart as two windows of an unchanged
-    customer: along the difference of odd and even weeks, scaled by `chance_scale`. None where fewer than 30 customers bought in odd and in
-    even weeks, then and now: only those are looked at, and at most `sample_limit` of them.
+    forecast. shared: by the two windows. None where fewer than 30 customers bought in odd and in even weeks, then and now (only those are
+    looked at, and at most `sample_limit` of them), and where halves of weeks tell nothing of movement (see `Moves.net`).
     """
     full, halves = slices["full"], [slices["odd"], slices["even"]]
     known = full.earlier.index.intersection(full.today.index)
     for half in halves:
         known = known.intersection(half.today.index).intersection(half.earlier.index)
-    if len(known) < LEAST:
+    if len(known) < LEAST or (shared.days and abs(2 * shared.swapped - 1) < TOLD):
         return None
     known = known[draw_rows(len(known), segmenter.sample_limit, segmenter.seed)]
     then, today = full.earlier.loc[known], full.today.loc[known]
     frames = [then, today]
-    frames += [_in_units_of(today, half.today.loc[known]) for half in halves]
     frames += [_in_units_of(then, half.earlier.loc[known]) for half in halves]
+    frames += [_in_units_of(today, half.today.loc[known]) for half in halves]
     frames += [] if later is None else [later.reindex(known)]
-    before, now, odd, even, odd_then, even_then, *after = segmenter.space_.crossed_coordinates(
-        then, full.earlier_outcomes.loc[known], *frames
-    )
-    apart = odd - even
-    step = chance_scale(before, now, (odd_then, even_then), (odd, even), shared) * (apart - apart.mean(axis=0)) / 2
-    placed = [segmenter.place_coordinates(matrix)[0] for matrix in (before, now, now + step, now - step, *after)]
-    came = np.where(known.isin(later.index), placed[4], -1) if after else None
-    return Moves(placed[0], placed[1], (placed[2], placed[3]), came)
+    found = segmenter.space_.crossed_coordinates(then, full.earlier_outcomes.loc[known], *frames)
+    before, now, *apart = (segmenter.place_coordinates(matrix)[0] for matrix in found)
+    came = None if later is None else np.where(known.isin(later.index), apart[4], -1)
+    moves = Moves(before, now, tuple(apart[:2]), tuple(apart[2:4]), segmenter.n_segments_, came, shared)
+    return moves if np.isfinite(moves.net).all() else None
 
 
 def _in_units_of(full: pd.DataFrame, half: pd.DataFrame) -> pd.DataFrame:
@@ -114,55 +130,62 @@ def _in_units_of(full: pd.DataFrame, half: pd.DataFrame) -> pd.DataFrame:
     return half * (full.mean() / half.mean()).where(counted, 1.0)
 
 
-def _at_level_of(full: np.ndarray, odd: np.ndarray, even: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates from halves, stretched so that their mean varies as those of the full window do."""
-    spread = ((odd + even) / 2).std(axis=0)
-    stretch = full.std(axis=0) / np.where(spread > 0, spread, np.inf)
-    return odd * stretch, even * stretch
-
-
-def _bounded(differences: np.ndarray) -> np.ndarray:
-    """About their mean, the most extreme tenth brought in: a few who changed much would pass for chance of all."""
-    bounded = np.clip(differences, *np.quantile(differences, [0.05, 0.95], axis=0))
-    return bounded - bounded.mean(axis=0)
-
-
 def migration_table(moves: Moves) -> pd.DataFrame:
     """-> migration: a row per from x to that occurs.
 
-    share: of all compared customers; placebo_share: what chance alone moves, both directions averaged; net_share: the difference.
+    share: of all compared customers; placebo_share: what chance alone moves; net_share: the difference, in sum that of `net_movement`, pair by pair
+    as `Moves.net` has it, as far as so many moved.
     """
-    before, now, placebo, _ = moves
-    k = int(max(before.max(), now.max(), *(p.max() for p in placebo))) + 1
-    moved = _crossed(before, now, k) / len(now)
-    chance = (_crossed(*placebo, k) + _crossed(*placebo[::-1], k)) / (2 * len(now))
+    moved = moves.observed
+    chance = np.maximum(moved - moves.net, 0)
+    np.fill_diagonal(chance, 0)
+    chance *= (share_moved(moves) - beyond_chance(moves)) / max(chance.sum(), 1e-12)
+    stay = np.maximum((moved.sum(axis=1) + moved.sum(axis=0)) / 2 - chance.sum(axis=1), 1e-12)
+    chance += np.diag(stay * (1 - chance.sum()) / stay.sum())
     rows, columns = np.nonzero((moved > 0) | (chance > 0))
     return pd.DataFrame(
         {
-            "from_segment": rows, "to_segment": columns, "customers": (moved[rows, columns] * len(now)).round().astype(int),
+            "from_segment": rows, "to_segment": columns, "customers": (moved[rows, columns] * len(moves.now)).round().astype(int),
             "share": moved[rows, columns], "placebo_share": chance[rows, columns], "net_share": (moved - chance)[rows, columns],
         }
     )  # fmt: skip
 
 
-def surely_moved(migration: pd.DataFrame) -> pd.Series:
-    """migration -> whether a move is beyond chance, or short of it, for sure; a row each.
+def surely_moved(moves: Moves, seed: int) -> np.ndarray:
+    """-> (from, to) whether a move is beyond chance, or short of it, for sure: by Bonferroni over all pairs of segments.
 
-    Beyond the 95 % interval of a difference of two Poisson counts (the placebo is the mean of both directions), by Bonferroni over
-    all pairs of segments.
+    Errors are over resampled customers, and at least that of one customer.
     """
-    customers = (migration.customers / migration.share).max()
-    error = np.sqrt((migration.share + migration.placebo_share / 2) / customers)
-    last = migration[["from_segment", "to_segment"]].to_numpy().max()
-    return migration.net_share.abs() > stats.norm.ppf(1 - 0.025 / max(last * (last + 1), 1)) * error
+    drawn = np.std([some.net for some in _resampled(moves, seed)], axis=0, ddof=1)
+    error = np.sqrt(drawn**2 + 1 / len(moves.now) ** 2)
+    pairs = moves.segments * (moves.segments - 1)
+    return np.abs(moves.net) > stats.norm.ppf(1 - 0.025 / max(pairs, 1)) * error
 
 
-def net_movement(moves: Moves) -> tuple[float, float, float]:
-    """-> share of customers that moved beyond chance, and its 95 % interval (paired over customers)."""
-    before, now, placebo, _ = moves
-    beyond = (before != now).astype(float) - (placebo[0] != placebo[1])
-    half = 1.96 * beyond.std(ddof=1) / np.sqrt(len(beyond))
-    return float(beyond.mean()), float(beyond.mean() - half), float(beyond.mean() + half)
+class Movement(NamedTuple):
+    """Share of so many customers that stand in another segment than one horizon ago (observed), and that moved beyond chance (net) with its 95 % interval."""
+
+    customers: int
+    observed: float
+    net: float
+    low: float
+    high: float
+
+
+def net_movement(moves: Moves, seed: int) -> Movement:
+    """What moved; the interval is over resampled customers."""
+    low, high = np.nanquantile([beyond_chance(some) for some in _resampled(moves, seed)], [0.025, 0.975])
+    return Movement(len(moves.now), share_moved(moves), beyond_chance(moves), float(low), float(high))
+
+
+def beyond_chance(moves: Moves) -> float:
+    """Share of the customers that moved beyond chance (see `Moves.net`), at most those that moved."""
+    return min(float(moves.net.sum()), share_moved(moves))
+
+
+def share_moved(moves: Moves) -> float:
+    """Share of the customers that stand in another segment than one horizon ago."""
+    return float((moves.before != moves.now).mean())
 
 
 def forecast_sizes(moved: np.ndarray, sizes: np.ndarray, horizons: int = 1, chance: float = 1.0) -> np.ndarray:
@@ -215,7 +238,7 @@ def backtest(moves: Moves, seed: int) -> Backtest | None:
     """
     if moves.later is None or (moves.later >= 0).sum() < LEAST:
         return None
-    k = int(max(part.max() for part in (moves.before, moves.now, moves.later))) + 1
+    k = moves.segments
     moved = _crossed(moves.before, moves.now, k)
 
     def errors(some: Moves) -> tuple[float, float]:
@@ -236,6 +259,4 @@ def _resampled(moves: Moves, seed: int) -> list[Moves]:
 
 
 def _crossed(before: np.ndarray, now: np.ndarray, k: int) -> np.ndarray:
-    table = np.zeros((k, k))
-    np.add.at(table, (before, now), 1)
-    return table
+    return np.bincount(before * k + now, minlength=k * k).reshape(k, k).astype(float)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from workbench.clustering.movement import Backtest
+    from workbench.clustering.movement import Backtest, Movement
 
 MEAN = "mean of outcomes"
 FUTURE = {
@@ -469,23 +469,19 @@ def say_lineage(lineage: pd.DataFrame, earlier: str | None, shared: bool = True)
     return f"Since run {plain(earlier)}: {told}.{share}"
 
 
-def say_movement(net: tuple[float, float, float] | None, observed: float, customers: int) -> str:
-    """How many of so many customers changed segments beyond chance."""
-    if net is None:
-        return "**Movement cannot be told from chance:** too few customers bought in odd and in even weeks, then and now."
-    if net[2] < 0:
-        return (
-            f"**Movement cannot be judged here:** {observed:.1%} of {customers:,} customers stand in another segment than one horizon ago, and surely more "
-            f"would with nothing changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%}): the placebo overstates chance."
-        )
-    if net[1] <= 0:
-        return (
-            f"**No movement beyond chance:** {observed:.1%} of {customers:,} customers stand in another segment than one horizon ago, but so many would with nothing "
-            f"changed (net {net[0]:.1%}, 95% interval {net[1]:.1%} to {net[2]:.1%})."
-        )
+def say_movement(moved: Movement | None) -> str:
+    """How many customers changed segments beyond chance."""
+    if moved is None:
+        return "**Movement cannot be told from chance:** too few customers bought in odd and in even weeks, then and now, or half of the weeks says too little of them."
+    elsewhere = f"{moved.observed:.1%} of {moved.customers:,} customers stand in another segment than one horizon ago"
+    net = f"(net {moved.net:.1%}, 95% interval {moved.low:.1%} to {moved.high:.1%})"
+    if moved.high < 0:
+        return f"**Movement cannot be judged here:** {elsewhere}, and surely more would with nothing changed {net}: more than chance sets odd weeks apart from even ones."
+    if moved.low <= 0:
+        return f"**No movement beyond chance:** {elsewhere}, but so many would with nothing changed {net}."
     return (
-        f"**{net[0]:.1%} of the customers moved beyond chance** (95% interval {net[1]:.1%} to {net[2]:.1%}): of {customers:,} looked at (who bought in odd and in even weeks, then and now) "
-        f"{observed:.1%} stand in another segment than one horizon ago, and {observed - net[0]:.1%} would with nothing changed (the placebo)."
+        f"**{moved.net:.1%} of the customers moved beyond chance** (95% interval {moved.low:.1%} to {moved.high:.1%}): of {moved.customers:,} looked at (who bought in odd and in even weeks, then and now) "
+        f"{moved.observed:.1%} stand in another segment than one horizon ago, and {moved.observed - moved.net:.1%} would with nothing changed (the placebo)."
     )
 
 
@@ -605,25 +601,21 @@ def say_left_out(names: list[str]) -> str:
     )
 
 
-def chart_migration(migration: pd.DataFrame) -> Axes:
-    """Net moves between segments as a heat map: rows are left, columns joined; numbers stand where a move is surely beyond chance."""
+def chart_migration(migration: pd.DataFrame, sure: np.ndarray) -> Axes:
+    """Net moves between segments as a heat map: rows are left, columns joined; numbers stand where a move is surely beyond chance (from, to)."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    from workbench.clustering.movement import surely_moved
-
-    k = int(max(migration.from_segment.max(), migration.to_segment.max())) + 1
-    apart = migration.assign(sure=surely_moved(migration).astype(float), net=100 * migration.net_share)
-    apart = apart[apart.from_segment != apart.to_segment]
-    wide = apart.pivot(index="from_segment", columns="to_segment", values=["net", "sure"]).reindex(range(k))
-    net, sure = (wide[name].reindex(columns=range(k)) for name in ("net", "sure"))
+    k = len(sure)
+    apart = migration.assign(net=100 * migration.net_share)[migration.from_segment != migration.to_segment]
+    net = apart.pivot(index="from_segment", columns="to_segment", values="net").reindex(index=range(k), columns=range(k))
     limit = max(apart.net.abs().max() if len(apart) else 0.0, 0.1)
     _, axes = plt.subplots(figsize=(8, 6.4))
     sns.heatmap(
-        net, cmap="vlag", center=0, vmin=-limit, vmax=limit, annot=net.map("{:+.1f}".format).where(sure > 0, ""), fmt="",
+        net, cmap="vlag", center=0, vmin=-limit, vmax=limit, annot=net.map("{:+.1f}".format).where(sure, ""), fmt="",
         annot_kws={"size": 8}, ax=axes, square=True, cbar_kws={"label": "% of customers, net of chance (told where surely beyond it)"},
     )  # fmt: skip
-    count = int(apart.sure.sum())
+    count = int(sure.sum())
     axes.set(xlabel="segment today", ylabel="segment one horizon ago")
     axes.set_title(
         f"Of {k * (k - 1)} moves between segments, {count or 'none'} {'is' if count < 2 else 'are'} surely beyond chance"
