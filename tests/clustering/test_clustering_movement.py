@@ -9,7 +9,7 @@ from workbench.clustering import movement, scoreboard
 from workbench.clustering.movement import Moves
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
-from workbench.views.clustering import say_backtest
+from workbench.views.clustering import chart_migration, say_backtest
 
 SETTINGS = ClusteringSettings()
 
@@ -195,3 +195,10 @@ def test_halves_that_tell_nothing_tell_of_no_movement():
     labels = rng.integers(0, 3, (6, 500))
     moves = Moves(*labels[:2], tuple(labels[2:4]), tuple(labels[4:]), segments=3)
     assert np.isnan(moves.net).all()
+
+
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")  # seaborn's heat map
+def test_where_nobody_moves_there_is_an_empty_map():
+    moves = Moves(np.arange(4) % 2, np.arange(4) % 2, *[(np.arange(4) % 2,) * 2] * 2, segments=2)
+    drawn = chart_migration(movement.migration_table(moves), movement.surely_moved(moves, 7))
+    assert drawn.get_title() == "Of 2 moves between segments, none is surely beyond chance"

@@ -104,7 +104,8 @@ def test_ceiling_by_hand():
     predicted = found.space_.predict(company.slices["full"].today)
     ceiling = scoreboard.prediction_ceiling(predicted, outcomes)
     y, p = outcomes.future_spend, predicted.future_spend
-    assert ceiling["future_spend"] == pytest.approx(1 - ((y - p) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    assert ceiling["future_spend"] == pytest.approx(np.corrcoef(y, p)[0, 1] ** 2)
+    assert scoreboard.prediction_ceiling(3 - predicted, outcomes)["future_spend"] == 0, "wrong way round is no knowledge"
     told = board.set_index(["method", "outcome"]).ceiling[scoreboard.OURS]
     assert told[scoreboard.MEAN] == pytest.approx(np.mean([ceiling[name] for name in outcomes]))
 
@@ -138,7 +139,7 @@ def test_without_outcomes_the_last_horizon_judges_and_nobody_by_models_that_saw_
         assert value[scoreboard.RFM, name] == pytest.approx(by_least_squares(happened[name], grid), rel=1e-9)
     y, p = happened.future_spend, crossed.future_spend
     ceiling = board.set_index(["method", "outcome"]).ceiling[scoreboard.OURS, "future_spend"]
-    assert ceiling == pytest.approx(1 - ((y - p) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    assert ceiling == pytest.approx(np.corrcoef(y, p)[0, 1] ** 2)
     told = say_scoreboard(board, {})
     assert told.startswith("**What comes is not known yet, so methods are judged by the last horizon:**")
     assert "out of time it explains" not in told
@@ -282,22 +283,29 @@ def test_an_outcome_that_hardly_anybody_has_takes_no_verdict_from_the_others():
 
 
 @pytest.mark.parametrize(
-    "better, said",
+    "better, named",
     [
-        (None, "**Where it wins:**"),
-        (scoreboard.RFM, "no more than the RFM grid (99.0%): use the RFM grid.**"),
-        (scoreboard.RFM_EQUAL, "no more than the RFM grid of equal size (99.0%): use the RFM grid of equal size.**"),
-        (scoreboard.KMEANS, f"no more than {scoreboard.KMEANS} (99.0%): use {scoreboard.KMEANS}.**"),
-        (scoreboard.MACRO, "macro-segments alone explain 99.0%, no less: treat by them."),
+        (None, ""),
+        (scoreboard.RFM, "the RFM grid"),
+        (scoreboard.RFM_EQUAL, "the RFM grid of equal size"),
+        (scoreboard.KMEANS, scoreboard.KMEANS),
+        (scoreboard.MACRO, ""),
     ],
 )
-def test_the_verdict_recommends_what_knows_most(better, said):
+@pytest.mark.parametrize("surely", [True, False])
+def test_the_verdict_recommends_what_knows_most(better, named, surely):
     board = scored()[3].copy()
-    board.loc[(board.outcome == scoreboard.MEAN) & (board.method == better), "r2_adjusted"] = 0.99
+    mine = (board.outcome == scoreboard.MEAN) & (board.method == better)
+    board.loc[mine, ["r2_adjusted", "lead_high"]] = 0.99, -0.01 if surely else 0.01
+    said = "**Where it wins:**"
+    if named:
+        said = f"{named} 99.0%{': surely more' if surely else f', a difference that chance can make: {named} does as well, and is simpler'}. Use {named}.**"
+    elif better:
+        said = "macro-segments alone explain 99.0%, no less: treat by them."
     told = say_scoreboard(board, {})
     assert said in told
     assert ("Where it wins" in told) == (better in (None, scoreboard.MACRO))
-    assert told.count(": use ") == (better not in (None, scoreboard.MACRO))
+    assert told.count("Use ") == bool(named)
 
 
 @pytest.mark.parametrize(

@@ -106,16 +106,16 @@ def count_kinds(segments: pd.DataFrame) -> pd.DataFrame:
 
 
 def segment_sizes(segmenter: Segmenter, revenue: np.ndarray) -> pd.DataFrame:
-    """-> segment_id, size, share, revenue_share, persistence, smallest_effect, too_small.
+    """-> segment_id, size, share, revenue_share (of what is known; NaN where no revenue is), persistence, smallest_effect, too_small.
 
     too_small: fewer customers than `min_size_share` asks for; a history can speak for such a segment, and it stays. smallest_effect: the difference, in standard deviations, that a test of half of the segment against the other half finds four
     times in five (Cohen 1988: 2.8 standard errors at 5 %): what a treatment must do to be seen here.
     """
     sizes = np.bincount(segmenter.labels_, minlength=segmenter.n_segments_)
-    money = np.bincount(segmenter.labels_, revenue, minlength=segmenter.n_segments_)
+    money = np.bincount(segmenter.labels_, np.nan_to_num(revenue), minlength=segmenter.n_segments_)
     return pd.DataFrame(
         {
-            "segment_id": np.arange(segmenter.n_segments_), "size": sizes, "share": sizes / sizes.sum(), "revenue_share": money / money.sum(),
+            "segment_id": np.arange(segmenter.n_segments_), "size": sizes, "share": sizes / sizes.sum(), "revenue_share": money / (money.sum() or np.nan),
             "persistence": segmenter.persistence_, "smallest_effect": 2.8 * 2 / np.sqrt(np.maximum(sizes, 1)),
             "too_small": sizes < least_size(len(segmenter.labels_), segmenter.min_size_share),
         }

@@ -262,12 +262,16 @@ def _judged(outcomes: pd.DataFrame, ceiling: Mapping[str, float]) -> list[str]:
 
 
 def prediction_ceiling(predicted: pd.DataFrame | None, outcomes: pd.DataFrame | None) -> dict[str, float]:
-    """Predictions for individual customers, learned earlier -> their R² on what then happened, one value per outcome."""
+    """Predictions for individual customers, learned earlier -> their R² on what then happened, one value per outcome; NaN where nothing differed.
+
+    Once level and spread are set by what happened, as a segment's mean is: the squared correlation, 0 where it is negative.
+    """
     if predicted is None or outcomes is None:
         return {}
     found = {}
     for name in outcomes.columns.intersection(predicted.columns):
         known = outcomes[name].notna()
         y, p = outcomes[name][known], predicted[name][known]
-        found[name] = float(1 - ((y - p) ** 2).sum() / ((y - y.mean()) ** 2).sum()) if y.nunique() > 1 else np.nan
+        told = p.corr(y) if p.nunique() > 1 else 0.0
+        found[name] = float(max(told, 0.0) ** 2) if y.nunique() > 1 else np.nan
     return found

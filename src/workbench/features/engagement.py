@@ -42,6 +42,8 @@ CHANNELS = {
     "mobile_app": "the app",
     "coupon": "coupons",
     "phone": "the phone",
+    "pos": "the till",
+    "tickets": "service",
     "e-mail": "service e-mail",
     "product": "the product",
     "portal": "the service portal",

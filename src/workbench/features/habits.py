@@ -19,7 +19,7 @@ TENURE = Feature("tenure_days", "tenure", "days", "days since the first order kn
 ORDER_VALUES = (
     Feature("order_value_cv", "order", "ratio", "standard deviation of order values over their mean", "place orders of very different size", "place orders of much the same size", "offer", "spread of order values"),
     Feature("large_order_share", "order", "share", "share of orders above twice the average order value of all customers, shrunk", "place very large orders more often than others", "place very large orders less often than others", "offer", "very large orders"),
-    Feature("overdue_ratio", "cadence", "ratio", "days since the last order over the customer's mean days between orders", "are overdue by their own rhythm", "are within their own rhythm", "timing", "time since the last order, in own rhythms"),
+    Feature("overdue_ratio", "cadence", "ratio", "days since the last order over the customer's mean days between orders", "are later than others by their own rhythm", "are earlier than others by their own rhythm", "timing", "time since the last order, in own rhythms"),
 )  # fmt: skip
 REPEATS = (
     Feature("item_count", "variety", "items", "different items bought", "buy many different items", "buy few different items", "product", "items bought"),

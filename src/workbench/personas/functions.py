@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 # What a type of buyer is high (+1) or low (-1) in; its score is the mean effect size on that side over the features a run has, each counted
-# as 1 at most: one strong effect alone makes no type.
+# as 1 at most: one strong effect alone makes no type, and where a run has but one of the features there is none.
 ARCHETYPES = {
     "bargain hunter": {"discount_share": 1, "own_brand_share": 1, "coupon_redeemed_count": 1, "price_tier": -1, "line_value": -1},
     "quality buyer": {"price_tier": 1, "line_value": 1, "margin_rate": 1, "discount_share": -1, "own_brand_share": -1},
@@ -34,6 +34,8 @@ def score_archetypes(compared: pd.DataFrame) -> pd.DataFrame:
 
 def _mean_effect(wide: pd.DataFrame, signs: dict[str, int]) -> pd.Series:
     here = [feature for feature in signs if feature in wide]
+    if len(here) < 2:
+        return pd.Series(0.0, wide.index)
     return (wide[here].fillna(0.0).clip(-1, 1) * pd.Series(signs)[here]).mean(axis=1).fillna(0.0)
 
 

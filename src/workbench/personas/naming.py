@@ -177,7 +177,11 @@ def _choose(
     named = {segment for segment, _ in taken.values()}
     for segment in sizes.drop(list(named)).sort_values(ascending=False, kind="stable").index:
         traits = _traits(compared, segment, told, SURE)
-        name = next(name for name in candidates(traits) if _words(name) not in taken)
+        strong = list(candidates(traits))
+        # Where these are taken, traits that are surely there but small set it apart, as they keep a name.
+        small = candidates(_traits(compared, segment, told, 0.0)) if traits else ()
+        numbered = (f"{strong[0]}, variant {number}" for number in itertools.count(2))  # only where words run out
+        name = next(name for name in itertools.chain(strong, small, numbered) if _words(name) not in taken)
         taken[_words(name)] = (segment, name)
     return pd.Series(dict(taken.values())).sort_index()
 
@@ -199,7 +203,6 @@ def _words(name: str) -> frozenset[str]:
 def _macro_candidates(traits: list[Trait], people: str) -> Iterator[str]:
     words = [_capital(word) for word in dict.fromkeys(t.word for t in traits)] or ["Mixed"]
     yield from (f"{word} {people}" for word in words)
-    yield from (f"{words[0]} {people}, variant {number}" for number in itertools.count(2))
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,7 @@ PER_ORDER = ("aov", "lines_per_order")
 
 
 def _candidates(traits: list[Trait], people: tuple[str, ...]) -> Iterator[str]:
-    """Names from most to least telling: pairs by the sum of their ranks, then triples; a number only where words run out."""
+    """Names from most to least telling: pairs by the sum of their ranks, then triples, then single traits."""
     pairs = sorted(((i, j) for i in range(len(traits)) for j in range(i + 1, len(traits))), key=lambda p: (p[0] + p[1], p[0]))
     for i, j in pairs:
         if traits[i].group != traits[j].group and not (traits[i].goods and traits[j].goods):
@@ -242,9 +245,7 @@ def _candidates(traits: list[Trait], people: tuple[str, ...]) -> Iterator[str]:
             trio = (traits[i], traits[j], traits[k])
             if len({t.group for t in trio}) == 3 and sum(t.goods for t in trio) <= 1:
                 yield _name(list(trio), people)
-    alone = [_name([trait], people) for trait in traits] or [f"Average {people[0]}"]
-    yield from alone
-    yield from (f"{alone[0]}, variant {number}" for number in itertools.count(2))
+    yield from [_name([trait], people) for trait in traits] or [f"Average {people[0]}"]
 
 
 def _name(traits: list[Trait], people: tuple[str, ...]) -> str:

@@ -23,13 +23,13 @@ CAUTION = {
 NUMBER = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?")
 
 
-def show_value(value: float, unit: str, currency: str) -> str:
-    """A feature's value in its unit, as prose shows it: 0.283 share -> 28 %, 31.26 money -> 31.26 USD."""
+def show_value(value: float, unit: str, currency: str, finer: int = 0) -> str:
+    """A feature's value in its unit, as prose shows it: 0.283 share -> 28 %, 31.26 money -> 31.26 USD; finer: more digits."""
     if unit in ("share", "yes/no"):
-        return f"{100 * value:.1f} %" if 0 < abs(value) < 0.01 else f"{round(100 * value)} %"
+        return f"{100 * value:.{finer + (0 < abs(value) < 0.01)}f} %"
     if unit == "money":
-        return f"{value:,.2f} {currency}" if abs(value) < 100 else f"{value:,.0f} {currency}"
-    return f"{value:,.1f} {unit}" if unit not in ("ratio", "points", "rank") else f"{value:,.2f}"
+        return f"{value:,.{finer + 2 * (abs(value) < 100)}f} {currency}"
+    return f"{value:,.{finer + 1}f} {unit}" if unit not in ("ratio", "points", "rank") else f"{value:,.{finer + 2}f}"
 
 
 def tell_claim(row: pd.Series, currency: str) -> str:
@@ -37,9 +37,18 @@ def tell_claim(row: pd.Series, currency: str) -> str:
 
     Where a value is not known of nearly all members (`KNOWN_WELL`), the clause says how many have one.
     """
-    mine, base = (show_value(value, row.unit, currency).removesuffix(f" {row.unit}") for value in (row.value, row.base))
+    mine, base = _shown(row, currency)
     known = f", known of {row.n:,} members" if row.coverage < KNOWN_WELL else ""
     return f"{row.claim} ({row.noun}: {mine}, all customers: {base}{known})"
+
+
+def _shown(row: pd.Series, currency: str) -> tuple[str, str]:
+    """A driver's value and everybody's; what differs is to look different."""
+    for finer in range(3):
+        mine, base = (show_value(v, row.unit, currency, finer).removesuffix(f" {row.unit}") for v in (row.value, row.base))
+        if mine != base:
+            break
+    return mine, base
 
 
 def tell_personas(
@@ -68,8 +77,8 @@ def _tagline(mine: pd.DataFrame) -> str:
 
 
 def _body(segment: object, mine: pd.DataFrame, said: pd.DataFrame, currency: str) -> str:
-    who = f"{segment.size:,} customers, {100 * segment.share:.1f} % of all, bringing {100 * segment.revenue_share:.1f} % of revenue."
-    parts = [who]
+    money = f", bringing {100 * segment.revenue_share:.1f} % of revenue" if pd.notna(segment.revenue_share) else ""
+    parts = [f"{segment.size:,} customers, {100 * segment.share:.1f} % of all{money}."]
     for aspect, lead in LEADS.items():
         clauses = [tell_claim(row, currency) for _, row in mine[mine.aspect == aspect].iterrows()]
         parts += [f"{lead} {'; '.join(clauses)}."] if clauses else []
@@ -121,10 +130,11 @@ def carried_numbers(
     segment: pd.Series, mine: pd.DataFrame, unknown: pd.DataFrame, said: pd.DataFrame, currency: str
 ) -> list[str]:
     """Every number that the tables carry of one segment, in the order in which a story tells them."""
-    carried = [f"{segment['size']:,}", f"{100 * segment.share:.1f}", f"{100 * segment.revenue_share:.1f}"]
+    carried = [f"{segment['size']:,}", f"{100 * segment.share:.1f}"]
+    carried += [f"{100 * segment.revenue_share:.1f}"] if pd.notna(segment.revenue_share) else []
     for aspect in LEADS:
         for _, row in mine[mine.aspect == aspect].iterrows():
-            shown = [row.claim, row.noun, *(show_value(v, row.unit, currency).removesuffix(f" {row.unit}") for v in (row.value, row.base))]  # fmt: skip
+            shown = [row.claim, row.noun, *_shown(row, currency)]
             carried += NUMBER.findall(" ; ".join([*shown, f"{row.n:,}" if row.coverage < KNOWN_WELL else ""]))
     for row in said.itertuples(index=False):
         carried += NUMBER.findall(f"{row.topic} ; {100 * row.share:.0f} ; {100 * row.base:.0f} ; {row.quote} ; {row.source} ; {row.row:,}")  # fmt: skip

@@ -27,7 +27,7 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
     best = case[case["best"] > 0].sort_values("best")
     unsure, pay, lose = (int((case.verdict == verdict).sum()) for verdict in ("not distinguishable from zero", "pays", "loses"))
     surely = "none surely pays" if pay == 0 else f"{pay} surely pay{'s' if pay == 1 else ''}"
-    counts = f"Of {len(case)} possible actions {surely}, {unsure} cannot be told from zero and {lose} lose; {int((case.value < 0).sum())} are expected to cost more than they bring. {int(case.chosen.sum())} are expected to bring more than they cost, belong to a segment that passed its test, and fit into budget and hours."  # fmt: skip
+    counts = f"Of {len(case)} possible actions {surely}, {unsure} cannot be told from zero and {lose} lose; {int((case.value < 0).sum())} {'is' if (case.value < 0).sum() == 1 else 'are'} expected to cost more than {'it brings' if (case.value < 0).sum() == 1 else 'they bring'}. Expected to bring more than they cost, of a segment that passed its test, and within budget and hours: {int(case.chosen.sum()) or 'none'}."  # fmt: skip
     if best.empty:
         return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
     first = case.iloc[0]
@@ -39,7 +39,8 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
         "Their uncertainty does not average out: whether a kind of treatment works at all is assumed alike for every segment."
     )
     lines = [f"{int(row.best)}. {_say_action(row, currency)}" for row in best.itertuples()]
-    return "\n\n".join([WARNING, head, "\n".join(lines), together])
+    everybody = " Everybody counts as reachable: no source says otherwise." if (case.reachable == case.customers).all() else ""
+    return "\n\n".join([WARNING, head, "\n".join(lines), together + everybody])
 
 
 def _say_action(row: tuple, currency: str) -> str:
@@ -69,12 +70,16 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     told = "; ".join(
         f"{theme.plain(r.treatment)} for {theme.plain(r.segment_name)} (if it works, seen with {r.power:.0%}; uplifts from {r.detectable_uplift:.0%} with 80%)" for r in ranked.itertuples()
     )  # fmt: skip
-    first = pooled.iloc[0]
+    same = pooled[pooled.treatment.isin(ranked.treatment)]
     small = (
         "**Segments are too small to pilot alone**"
         if ranked.power.max() < ENOUGH
         else "Some segments are large enough to pilot alone"
     )
+    alone = f"{small}; first by value, feasibility and power: {told}."
+    if same.empty:
+        return alone
+    first = same.iloc[0]
     even = "Even together they may fail to show it" if first.power < ENOUGH else "Together they would show it"
     all_of = (
         f"all {first.segments} segments that get it (also those that did not pass)"
@@ -82,7 +87,7 @@ def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
         else "the segment that gets it"
     )
     return (
-        f"{small}; first by value, feasibility and power: {told}. {even}: **{theme.plain(first.treatment)}** over {all_of} reaches "
+        f"{alone} {even}: **{theme.plain(first.treatment)}** over {all_of} reaches "
         f"{first.addressed:,.0f} customers in one pilot, and if it works, an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
     )
 

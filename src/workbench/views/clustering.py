@@ -88,7 +88,12 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     best = rivals.idxmax()
     named = f"the {best}" if best in (RFM, RFM_EQUAL) else best
     verdict = (
-        f"**It explains {ours:.1%} of the variance of outcomes, no more than {named} ({rivals[best]:.1%}): use {named}.**"
+        f"**It explains {ours:.1%} of the variance of outcomes, {named} {rivals[best]:.1%}"
+        + (
+            f": surely more. Use {named}.**"
+            if mean.lead_high[best] < 0
+            else f", a difference that chance can make: {named} does as well, and is simpler. Use {named}.**"
+        )
         if rivals[best] >= ours
         else f"**Where it wins:** {'out of time' if judged == AFTER else BEFORE} it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
         f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
@@ -192,12 +197,12 @@ def mean_board(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_ceiling(ours: float, ceiling: float) -> str:
-    """How much of the ceiling is reached, or that predictions for single customers, learned from few, fall behind segment means."""
+    """How much of the ceiling is reached, or that predictions for single customers explain no more."""
     if not np.isfinite(ceiling):
         return "with no prediction to compare it to"
     if ours <= ceiling:
         return f"{ours / ceiling:.0%} of what can be explained from the same features"
-    return f"more than predictions for single customers ({ceiling:.1%}; so few customers teach them little)"
+    return f"no less than predictions for single customers ({ceiling:.1%})"
 
 
 def board_title(board: pd.DataFrame) -> str:
@@ -240,9 +245,11 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     when = "after the as-of day" if board.judged.iloc[0] == AFTER else "in the last horizon"
     what = "the future" if board.judged.iloc[0] == AFTER else "the last horizon"
     wins = f"Knows {ours / rfm:.1f} times as much of {what} as the RFM grid"
+    rivals = mean[~mean.method.isin([OURS, AWARE, MACRO])]
+    best = rivals.loc[rivals.r2_adjusted.idxmax()] if rivals.r2_adjusted.notna().any() else rivals.iloc[-1]
     axes.set(
         xlabel=f"adjusted R² of what happened {when}\n(bar: mean over outcomes and its 95% interval; tick: one outcome)",
-        title=wins if ours > rfm else f"The {mean.method.iloc[-1]} knows most of {what}",
+        title=wins if ours > best.r2_adjusted else f"{best.method[:1].upper()}{best.method[1:]} knows no less of {what}",
         ylim=(-0.65, len(mean) - 0.5),
     )
     return axes
@@ -473,15 +480,16 @@ def say_movement(moved: Movement | None) -> str:
     """How many customers changed segments beyond chance."""
     if moved is None:
         return "**Movement cannot be told from chance:** too few customers bought in odd and in even weeks, then and now, or half of the weeks says too little of them."
-    elsewhere = f"{moved.observed:.1%} of {moved.customers:,} customers stand in another segment than one horizon ago"
+    looked_at = f"{moved.customers:,} looked at (who bought in odd and in even weeks, then and now)"
+    elsewhere = f"of {looked_at} {moved.observed:.1%} stand in another segment than one horizon ago"
     net = f"(net {moved.net:.1%}, 95% interval {moved.low:.1%} to {moved.high:.1%})"
     if moved.high < 0:
         return f"**Movement cannot be judged here:** {elsewhere}, and surely more would with nothing changed {net}: more than chance sets odd weeks apart from even ones."
     if moved.low <= 0:
         return f"**No movement beyond chance:** {elsewhere}, but so many would with nothing changed {net}."
     return (
-        f"**{moved.net:.1%} of the customers moved beyond chance** (95% interval {moved.low:.1%} to {moved.high:.1%}): of {moved.customers:,} looked at (who bought in odd and in even weeks, then and now) "
-        f"{moved.observed:.1%} stand in another segment than one horizon ago, and {moved.observed - moved.net:.1%} would with nothing changed (the placebo)."
+        f"**{moved.net:.1%} of the customers moved beyond chance** (95% interval {moved.low:.1%} to {moved.high:.1%}): {elsewhere}, "
+        f"and {moved.observed - moved.net:.1%} would with nothing changed (the placebo)."
     )
 
 

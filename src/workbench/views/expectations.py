@@ -38,7 +38,14 @@ def say_expected(choice: Choice, found: Expected, days: int, currency: str) -> s
     if found.reason:
         return f"{told}. The value of an order cannot be told: {plain(found.reason)}"
     off = found.judged_value / found.actual_value - 1 if found.actual_value else float("nan")
-    return f"{told}, worth {expected.expected_value.sum():,.0f} {currency} (in money it would have been off by {off:+.0%} in the horizon before). {(expected.p_alive < 0.5).mean():.0%} of them have probably left for good."
+    once = expected.p_alive == 1  # the model's own: who came back at least once can be found to stay away for longer than usual
+    left = (
+        f"{(expected.p_alive[~once] < 0.5).mean():.0%} of {'those who ordered more than once' if once.any() else 'them'} have probably left for good"
+        if not once.all()
+        else "Nobody ordered more than once"
+    )
+    untold = f"; of the {once.mean():.0%} who ordered once it cannot be told" if once.any() else ""
+    return f"{told}, worth {expected.expected_value.sum():,.0f} {currency} (in money it would have been off by {off:+.0%} in the horizon before). {left}{untold}."
 
 
 def chart_calibration(choice: Choice) -> Axes:

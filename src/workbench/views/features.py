@@ -112,6 +112,10 @@ def say_drivers(propensity: Propensity, catalog: pd.DataFrame) -> str:
         if propensity.beats_baseline
         else f"**not surely better than “{plain(_noun(words, propensity.baseline))}” alone** ({main.baseline:.2f}): use that instead, it is simpler"
     )
+    guessing = 0.5 if propensity.yes_no else 0.0
+    if main.low <= guessing:
+        worse = "surely worse than guessing" if main.high < guessing else "not surely better than guessing"
+        beaten = f"**{worse}: do not use it**; what it rests on says nothing"
     expected, happened = _amount(propensity, propensity.predicted), _amount(propensity, propensity.actual)
     sure = propensity.drivers[propensity.drivers.low > 0].head(3)
     rests = "; ".join(plain(_driver_phrase(words, row)) for row in sure.itertuples()) or "no single group of attributes surely"

@@ -369,6 +369,7 @@ def _say_chance(kpis: pd.DataFrame) -> str:
 def _say_extremes(kpis: pd.DataFrame, kpi: str) -> str:
     """The segments whose intervals lie farthest above and below all customers."""
     one = _segments(kpis, kpi)
+    one = one[one.segment_id >= 0]  # who is in no segment bought nothing in the window, and so lies far off by construction
     above, below = one[one.versus_total == "above"], one[one.versus_total == "below"]
     if above.empty and below.empty:
         return ""

@@ -11,6 +11,7 @@ import pandas as pd
 from workbench.views import business, changes, clustering, features, ingest, kpis, personas, theme
 
 Read = Callable[[str], pd.DataFrame]
+SOFT = 1.0  # a segment twice as far as the own one is another one
 HEADLINES = ("clv", "revenue_growth", "profitability", "retention_rate", "engagement_rate", "nps")
 
 
@@ -42,7 +43,7 @@ def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLIN
         interval = "no interval" if pd.isna(row.ci_low) else f"{form.format(row.ci_low)} to {form.format(row.ci_high)}"
         marks = [
             interval,
-            "forecast's error not included" if kpi == "clv" else "",
+            {"clv": "forecast's error not included", "revenue_growth": "seasons not removed"}.get(kpi, ""),
             kpis.VERDICTS.get(row.status, ""),
             kpis.origin_of(kpi, sources),
         ]
@@ -101,7 +102,11 @@ def _foresight(board: pd.DataFrame) -> str:
         return "**Foresight.** Not tested: the data reach neither one horizon past the as-of day nor one back."
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
     single = f", predictions for single customers {ours.ceiling:.0%}" if pd.notna(ours.ceiling) else ""
-    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}."
+    rivals = mean.r2_adjusted.drop([clustering.OURS, clustering.AWARE, clustering.MACRO]).dropna()
+    simpler = (
+        f" **{theme.plain(rivals.idxmax())} does as well ({rivals.max():.0%}).**" if rivals.max() >= ours.r2_adjusted else ""
+    )
+    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}.{simpler}"
     if ours.judged != clustering.AFTER:
         told = f"Not tested out of time, what comes is not known yet. Of the last horizon: {told}"
     return f"**Foresight.** {told}"
@@ -110,7 +115,9 @@ def _foresight(board: pd.DataFrame) -> str:
 def _borders(segments: pd.DataFrame) -> str:
     """How soft borders are: for half of the customers, how much farther than the own centre the next segment's is."""
     typical = segments.strength[segments.segment_id >= 0].median()
-    return f"**Borders are soft.** Half of the customers are at most {1 / (1 - typical) - 1:.0%} farther from another segment than from their own."
+    farther = 1 / max(1 - typical, 0.01) - 1
+    lead = "Borders are soft" if farther < SOFT else "Borders"
+    return f"**{lead}.** Half of the customers are at most {farther:.0%} farther from another segment than from their own."
 
 
 def _origins(read: Read) -> str:
@@ -129,7 +136,7 @@ def marketing(read: Read, metrics: Mapping[str, float], currency: str) -> list[A
     return [
         _origins(read), *executive_actions(read, metrics, currency), business.case_table(case, currency), business.pilots_table(read("pilots")),
         "## Can we do it?", business.say_workload(work), business.workload_table(work), business.say_waiting(case, currency),
-        "## Who gets what?", theme.table(plan, "The matrix, largest cells first", heads, rows=25),
+        "## Who gets what?", "Treatments, channels and offers are those of the run's playbook; the one that comes with the project is an example for a grocer.", theme.table(plan, "The matrix, largest cells first", heads, rows=25),
         "## How do campaigns do?", kpis.SELECTED, kpis.kpi_detail_table(read("kpis"), "response_rate"),
         "## By segment", f"What most members stand at is no advice to spend: what an action is expected to bring stands under “Where the budget goes”. {_failing(read('segment_quality'))}", *(personas.say_playbook(read("function_playbook"), function, names) for function in ("marketing", "sales")),
     ]  # fmt: skip

@@ -21,10 +21,10 @@ def say_segments(segments: pd.DataFrame, certificate: pd.DataFrame, board: pd.Da
     assigned = segments[segments.segment_id >= 0]
     left = len(segments) - len(assigned)
     top = certificate.sort_values(["revenue_share", "segment_id"], ascending=[False, True]).iloc[0]
+    most = f" “{plain(top.segment_name)}” brings most revenue: {top.revenue_share:.0%} from {top.share:.0%} of the customers."
     return (
         f"**{certificate.segment_id.nunique()} segments** of {len(assigned):,} customers; {left:,} further customers without an order in the window are reported as unassigned. "
-        f"Of the segments {told_verdicts(certificate.verdict)}. "
-        f"“{plain(top.segment_name)}” brings most revenue: {top.revenue_share:.0%} from {top.share:.0%} of the customers."
+        f"Of the segments {told_verdicts(certificate.verdict)}.{most if top.revenue_share > 0 else ''}"
     )
 
 
@@ -115,7 +115,7 @@ def say_quotes(quotes: pd.DataFrame, sources: pd.DataFrame) -> str:
     return (
         f"Quotations come from {', '.join(told)}. Shares are of members over the whole window: who orders more often has more to write about."
         if told
-        else "No source holds what customers wrote, so nobody is quoted."
+        else "No source holds what customers wrote about a topic, so nobody is quoted."
     )
 
 
@@ -128,6 +128,8 @@ PRODUCT_FORM = dict.fromkeys(("bought_by", "ci_low", "ci_high", "base"), "{:.0%}
 
 def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -> str:
     """Whether the recommendations beat plain popularity, for everybody together first, then for how many segments."""
+    if hits.empty and products.empty:
+        return "No segment surely buys more of any product than everybody, or no source names products: none is told."
     if hits.empty:
         return f"{len(products):,} products are told that segments buy more than others. How well recommendations are chosen cannot be judged: the data end at the as-of day."
     whole, mine = hits[hits.segment_id == -2].iloc[0], hits[hits.segment_id >= 0]
@@ -147,7 +149,7 @@ def say_products(products: pd.DataFrame, hits: pd.DataFrame, names: pd.Series) -
 def say_kinds(known: float) -> str:
     """How much of what is recommended is only another product of a kind that the customer knows."""
     if np.isnan(known):
-        return "Nothing is recommended: nobody lacks any of the products looked at."
+        return "Nothing is recommended: no source names products, or nobody lacks any of those looked at."
     return f"A product is an article: {known:.0%} of the recommended ones are of a kind of which the customer has bought another, {1 - known:.0%} are of a kind that is new to them."
 
 
