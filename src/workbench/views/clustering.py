@@ -49,7 +49,7 @@ def say_representation(predicted: pd.DataFrame | None, ceiling: dict[str, float]
     best, worst = max(ceiling, key=ceiling.get), min(ceiling, key=ceiling.get)
     return (
         f"The space holds {predicted.shape[1]} predicted outcomes. Out of time they explain between {ceiling[worst]:.0%} ({_words(worst, names)}) and "
-        f"{ceiling[best]:.0%} ({_words(best, names)}) of what customers then did: segments hardly know more than that."
+        f"{ceiling[best]:.0%} ({_words(best, names)}) of what customers then did."
     )
 
 
