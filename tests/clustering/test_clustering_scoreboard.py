@@ -17,7 +17,15 @@ from workbench.clustering.representation import learn, predict
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
-from workbench.views.clustering import board_title, mean_board, say_movement, say_scoreboard, say_tried
+from workbench.views.clustering import (
+    _surely_led,
+    board_title,
+    mean_board,
+    say_found_anew,
+    say_movement,
+    say_scoreboard,
+    say_tried,
+)
 
 SETTINGS = ClusteringSettings(min_segments=4, max_segments=10, min_size_share=0.07)
 
@@ -356,3 +364,31 @@ def test_what_other_numbers_would_have_told_is_measured_as_on_the_board():
         assert f"{tried.r2_adjusted[row]:.1%}" in told
     assert "cannot be known yet" in say_tried(scoreboard.score_tried(found, None, {}))
     assert "No other number" in say_tried(tried[tried.chosen])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise, low, high", [(0.25, 0.9, 1.0), (1.5, 0.0, 0.5)])
+def test_groups_that_are_there_are_found_among_other_customers_too(noise, low, high):
+    """At six times the noise the planted groups run into each other: then borders hang on who was looked at."""
+    company = planted_company(12, 100, 0, noise)
+    assert low <= scoreboard.found_anew(company.slices["full"], SETTINGS, company.relevance, 12) <= high
+
+
+def test_half_of_too_few_customers_says_nothing_of_others():
+    company = planted_company(12, 60, 0)
+    few = company.slices["full"].among(company.slices["full"].today.index[:80])
+    assert np.isnan(scoreboard.found_anew(few, SETTINGS, company.relevance, 12))
+    assert "cannot be told" in say_found_anew(np.nan)
+
+
+def test_surely_more_allows_for_how_many_were_compared():
+    """Ten rows: a lead of 2.3 errors is no longer beyond chance, one of 4 is."""
+    board = pd.DataFrame(
+        {
+            "lead_low": -0.046 + np.r_[0.3, -0.04, np.full(8, 0.05)],
+            "lead_high": -0.046 + np.r_[0.33922, -0.0008, np.full(8, 0.08922)],
+        }
+    )
+    board.loc[1] = (-0.08 - 0.0392, -0.08 + 0.0392)
+    board.loc[2] = (-0.046 - 0.0392, -0.046 + 0.0392)
+    assert _surely_led(board).tolist() == [False, True] + [False] * 8

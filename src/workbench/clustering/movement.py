@@ -188,32 +188,38 @@ def share_moved(moves: Moves) -> float:
     return float((moves.before != moves.now).mean())
 
 
-def forecast_sizes(moved: np.ndarray, sizes: np.ndarray, horizons: int = 1, chance: float = 1.0) -> np.ndarray:
+def forecast_sizes(moved: np.ndarray, sizes: np.ndarray, horizons: int = 1) -> np.ndarray:
     """Customers from x to y over one horizon (k, k) and sizes (k,) -> sizes after some horizons if moves go on (a Markov chain; Kemeny & Snell 1960).
 
     What counts is how many more went from one segment to another than came back: wobble goes both ways. These flows are drawn towards
-    none by the share of their squares that chance explains (James & Stein 1961, positive part; flow ± root of the moves both ways);
-    chance: how often it is in them: twice in a resample.
+    none by the share of their squares that chance explains (James & Stein 1961, positive part; flow ± root of the moves both ways).
     """
     totals, there = moved.sum(axis=1, keepdims=True), ~np.eye(len(sizes), dtype=bool)
     flow = moved - moved.T
-    kept = max(0.0, 1 - chance * (moved + moved.T)[there].sum() / max((flow**2).sum(), 1e-12))
+    kept = max(0.0, 1 - (moved + moved.T)[there].sum() / max((flow**2).sum(), 1e-12))
     rates = kept * np.maximum(flow, 0) / np.maximum(totals, 1)
     np.fill_diagonal(rates, 1 - rates.sum(axis=1))
     return sizes @ np.linalg.matrix_power(rates, horizons)
 
 
 def forecast(moves: Moves, sizes: np.ndarray, seed: int) -> pd.DataFrame:
-    """-> segment_id, customers, expected (see `forecast_sizes`), expected_low, expected_high (95 %, over resampled customers), change."""
-    sizes = sizes.astype(float)
+    """-> segment_id, customers, expected (see `forecast_sizes`), expected_low, expected_high (95 % of sizes that may come), change.
+
+    Sizes that may come: of resampled customers as many move as did, drawn anew (Poisson), and of what went one way more than the other
+    any part goes on, as nobody knows.
+    """
+    generator, sizes, drawn = np.random.default_rng(seed), sizes.astype(float), []
     expected = forecast_sizes(_crossed(moves.before, moves.now, len(sizes)), sizes)
-    resampled = (_crossed(some.before, some.now, len(sizes)) for some in _resampled(moves, seed))
-    drawn = [forecast_sizes(moved, sizes, chance=2.0) for moved in resampled]
+    for some in _resampled(moves, seed):
+        moved = _crossed(some.before, some.now, len(sizes)) * sizes.sum() / len(some.now)
+        goes_on = moved - (1 - generator.random()) * (moved - moved.T) / 2
+        come = generator.poisson(goes_on)
+        drawn.append(np.maximum(sizes - come.sum(axis=1) + come.sum(axis=0), 0))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     return pd.DataFrame(
         {
-            "segment_id": np.arange(len(sizes)), "customers": sizes.astype(int), "expected": expected, "expected_low": low,
-            "expected_high": high, "change": expected / np.maximum(sizes, 1) - 1,
+            "segment_id": np.arange(len(sizes)), "customers": sizes.astype(int), "expected": expected,
+            "expected_low": np.minimum(low, expected), "expected_high": np.maximum(high, expected), "change": expected / np.maximum(sizes, 1) - 1,
         }
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, plain, segment_colours, told_verdicts
 
@@ -71,10 +72,11 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     wide = board[board.outcome != MEAN].pivot(index="outcome", columns="method", values="r2_adjusted")
     ours, rfm = mean.r2_adjusted[OURS], mean.r2_adjusted[RFM]
     others = wide.drop(columns=[OURS, AWARE])
-    behind = set(board.outcome[(board.lead_high < 0) & ~board.method.isin([OURS, AWARE])])
+    led = _surely_led(board)
+    behind = set(board.outcome[led & ~board.method.isin([OURS, AWARE])])
     loses = [_words(o, names) for o in wide.index if o in behind]
     near = [_words(o, names) for o in wide.index if o not in behind and others.loc[o].max() > wide.loc[o, OURS] + 0.005]
-    same_space = [_words(o, names) for o in board.outcome[(board.lead_high < 0) & (board.method == AWARE)] if o != MEAN]
+    same_space = [_words(o, names) for o in board.outcome[led & (board.method == AWARE)] if o != MEAN]
     weak = " ".join(
         [
             f"**Where it loses:** another method surely tells more about {_listed(loses)}."
@@ -108,6 +110,13 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     return " ".join(
         [*_looking_back(judged), weak, _found_again(board), verdict, coarse, *([kmeans] if aware > 0.95 * ours else [])]
     )
+
+
+def _surely_led(board: pd.DataFrame) -> pd.Series:
+    """scoreboard -> whether a method surely tells more than this segmentation, a row each: by Bonferroni over the rows with an interval."""
+    error = (board.lead_high - board.lead_low) / (2 * stats.norm.ppf(0.975))
+    far = stats.norm.ppf(1 - 0.025 / max(int((error > 0).sum()), 1))
+    return (board.lead_high + board.lead_low) / 2 + far * error < 0
 
 
 def _looking_back(judged: str) -> list[str]:
@@ -404,6 +413,17 @@ def say_stability(certificate: pd.DataFrame) -> str:
     )
 
 
+def say_found_anew(share: float) -> str:
+    """How much of a segment hangs on which customers were looked at."""
+    if np.isnan(share):
+        return "Whether other customers would have given the same segments cannot be told: half of them gives none."
+    return (
+        f"**Among other customers {share:.0%} of a segment is found again:** the mean Jaccard where customers are halved at random, space and segments are learned anew in each half, and everybody "
+        "is placed by both. The refits above share most of their customers, and the space: they say how steady the search is, this says how much of a border hangs on who was looked at. "
+        "Where it is low, customers differ by degrees, and a segment is a stretch of them more than a group of its own."
+    )
+
+
 def _too_small(certificate: pd.DataFrame) -> str:
     small = certificate[certificate.too_small]
     if small.empty:
@@ -489,7 +509,7 @@ def say_movement(moved: Movement | None) -> str:
         return f"**No movement beyond chance:** {elsewhere}, but so many would with nothing changed {net}."
     return (
         f"**{moved.net:.1%} of the customers moved beyond chance** (95% interval {moved.low:.1%} to {moved.high:.1%}): {elsewhere}, "
-        f"and {moved.observed - moved.net:.1%} would with nothing changed (the placebo)."
+        f"and {moved.observed - moved.net:.1%} would with nothing changed (the placebo). Who went on to a segment much like the last counts for less than one."
     )
 
 
@@ -558,7 +578,7 @@ def say_headroom(headroom: pd.DataFrame, currency: str) -> str:
     ]
     return (
         f"**Headroom:** in {len(sure)} of {len(headroom)} segments customers' revenue differs by surely more than the weeks make by chance. What those under "
-        f"the upper quarter lack for good is most in segment{'s' if len(told) > 1 else ''} {_listed(told)}. It is a ceiling, not what an action brings: notebook 05 "
+        f"the upper quarter lack for good is most in segment{'s' if len(told) > 1 else ''} {_listed(told)}. It is what is to be expected of those seen below, not what an action brings: notebook 05 "
         "measures that in experiments."
     )
 

@@ -32,7 +32,7 @@ def say_drivers(drivers: pd.DataFrame, segments: pd.DataFrame, compared: int) ->
     """How many claims stand and which segments have none."""
     silent = segments[(segments.segment_id >= 0) & ~segments.segment_id.isin(drivers.segment_id)].segment_name.unique()
     tail = f" Nothing sets apart: {', '.join(plain(s) for s in silent)}." if len(silent) else ""
-    return f"Of {compared:,} comparisons {len(drivers):,} are told: those that survive false-discovery control, are large enough, and are the strongest of their kind.{tail}"
+    return f"Of {compared:,} comparisons {len(drivers):,} are told: those that survive false-discovery control, are large enough, and are the strongest of their kind. Segments are made of behaviour, so they differ in it by construction: claims describe this window.{tail}"
 
 
 def chart_drivers(compared: pd.DataFrame, catalog: pd.DataFrame, names: dict[int, str], count: int = 18) -> Axes:
