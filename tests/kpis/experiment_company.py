@@ -42,6 +42,24 @@ def dealt(seed, sizes, effects=None, arms=("control", "mail"), shares=None, cost
     return table, segments
 
 
+TENTH = KpiSettings(bootstraps=50, arm_shares="control: 0.1, mail: 0.9")
+
+
+def skewed(seed, sizes, uplift=0.0):
+    """Assignments and segments, a tenth of the customers control: few order, and money is lognormal; the arm's is `uplift` times more."""
+    rng = np.random.default_rng(seed)
+    table, segments = dealt(seed, sizes, shares=(0.1, 0.9), cost=0.5)
+    usual, n = np.exp(rng.normal(3.4, 0.7, len(table))), len(table)
+    for when in ("_before", ""):
+        orders = np.where(rng.random(n) < 0.3, 1.0 + rng.poisson(0.6, n), 0.0)
+        revenue = usual * orders * np.exp(rng.normal(0, 1, n))
+        if not when:
+            revenue = np.where(table.arm == "mail", 1 + uplift, 1.0) * revenue
+        money = {f"revenue{when}": revenue, f"margin{when}": 0.3 * revenue}
+        table = table.assign(**{f"ordered{when}": (orders > 0) * 1.0, f"orders{when}": orders}, **money)
+    return table, segments
+
+
 def read(table, segments, settings=SETTINGS, as_of=BEFORE):
     """The checked tables `experiment_checks` and `experiments`."""
     checks = check_experiments(table, segments, settings)

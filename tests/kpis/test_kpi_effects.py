@@ -4,6 +4,8 @@ Goldens: statsmodels 0.15.0 (confint_proportions_2indep, proportions_ztest, Comp
 NormalIndPower, OLS), computed apart because the project does not depend on it.
 """
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -45,6 +47,42 @@ def test_difference_of_means_is_welchs():
     assert (found.low[0], found.high[0]) == pytest.approx((-1.7245358093950118, 8.131414116273316), rel=1e-10)
     assert (found.p[0], found.freedom[0]) == pytest.approx((0.2002060416918954, 102.92549295606466), rel=1e-10)
     assert found.p[0] == pytest.approx(stats.ttest_ind(A, B, equal_var=False).pvalue, rel=1e-12)
+
+
+def test_permutation_is_that_of_all_ways_to_deal_the_arms():
+    values, arm = np.array([0, 0, 1.5, 2, 3, 4.2, 9, 30.0, 7.7, 2.6]), np.isin(np.arange(10), (2, 6, 7))
+    t = [stats.ttest_ind(values[list(c)], np.delete(values, c), equal_var=False).statistic for c in combinations(range(10), 3)]
+    seen = stats.ttest_ind(values[arm], values[~arm], equal_var=False).statistic
+    wanted = 2 * min(np.mean(np.array(t) >= seen - 1e-9), np.mean(np.array(t) <= seen + 1e-9))
+    for treated, sign in ((arm, 1), (~arm, -1)):
+        welch = effects.compare_means(one(values[treated]), one(values[~treated]), 0.8)
+        found = effects.by_permutation(welch, values, np.zeros(10, int), treated, 0.8, 7)
+        assert found.p[0] == pytest.approx(wanted, abs=0.03)
+        near, far = np.quantile(sign * np.array(t), [0.1, 0.9])
+        bounds = [found.effect[0] - q * found.error[0] for q in (far, near)]
+        assert [found.low[0], found.high[0]] == pytest.approx(bounds, rel=0.1)
+
+
+def test_permutation_is_welchs_where_nothing_is_skewed_and_hangs_on_no_order():
+    rng = np.random.default_rng(4)
+    values, groups, treated = rng.normal(0, 1, 900), np.repeat([0, 1, 2], 300), rng.random(900) < 0.3
+    found = effects.describe_cells(values, 2 * groups + treated, 6)
+    arms = [effects.Cells(*(a.reshape(3, 2)[:, i] for a in (found.n, found.mean, found.variance))) for i in (1, 0)]
+    welch = effects.compare_means(*arms, 0.95)
+    dealt = effects.by_permutation(welch, values, groups, treated, 0.95, 7)
+    assert dealt.p == pytest.approx(welch.p, abs=0.04)
+    assert dealt.low == pytest.approx(welch.low, abs=0.2 * welch.error.max())
+    mixed = rng.permutation(900)
+    again = effects.by_permutation(welch, values[mixed], groups[mixed], treated[mixed], 0.95, 7)
+    assert (again.p == dealt.p).all()
+    assert (again.low == dealt.low).all()
+
+
+def test_the_common_error_is_that_of_students_t():
+    found = effects.compare_means(one(A), one(B), 0.95)
+    assert found.effect[0] / found.common[0] == pytest.approx(stats.ttest_ind(A, B).statistic, rel=1e-12)
+    alike = effects.compare_shares(share(9, 90), share(1, 10), 0.95)
+    assert alike.common[0] == pytest.approx(np.sqrt(12 / 104 * 92 / 104 * (1 / 92 + 1 / 12)), rel=1e-12)
 
 
 def test_heterogeneity_is_welchs_anova_and_q_is_cochrans():

@@ -141,6 +141,7 @@ def test_an_experiment_is_told_in_order_and_in_plain_text(tried):
     text = told.say_experiments(*tried)
     assert text.index("agree with the plan") < text.index("differs between segments") < text.index("By segment: better for")
     assert "Treating by segment" in text
+    assert text.index("Treating by segment") < text.index("These figures hold for one reading")
     assert "<b>" not in text + told.experiment_table(tried[1])._repr_html_()
     figure = told.chart_effects(tried[1])
     assert "4 of 8 segments show an effect on revenue" in figure.axes[0].get_title(loc="left")
@@ -155,6 +156,7 @@ def test_no_experiment_and_a_stopped_one_are_told_without_numbers(tried):
     text = told.say_experiments(*read(table, segments), empty[2])
     assert "**Nothing is concluded**: sample ratio mismatch" in text
     assert "for all customers" not in text
+    assert "one reading" not in text
 
 
 def test_campaigns_say_first_that_no_effect_can_be_told():

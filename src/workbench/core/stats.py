@@ -229,7 +229,8 @@ def pool_effects(effect: np.ndarray, error: np.ndarray, confidence: float) -> tu
     Variance between groups after DerSimonian & Laird (1986): t2 = max(0, (Q - (k - 1)) / (sum w - sum w^2 / sum w)), w = 1 / error^2.
     Empirical Bayes after Morris (1983, eq. 1.8 to 1.17): b = (k - 3) / (k - 1) error^2 / (error^2 + t2); pooled = (1 - b) effect + b m,
     the mean m weighted by 1 / (error^2 + t2); its variance (1 - b) error^2 + b^2 / sum of weights + 2 / (k - 3) b^2 (effect - m)^2 c,
-    c = (mean error^2 + t2) / (error^2 + t2), allows for t2 being an estimate. Under four groups nothing is pooled (NaN).
+    c = (mean error^2 + t2) / (error^2 + t2), allows for t2 being an estimate. Under four groups nothing is pooled (NaN). Errors must not
+    hang on the effects beside them, as those of a small arm of skewed money do (see `Differences`), or the mean is drawn to one side.
     """
     known = np.isfinite(effect) & np.isfinite(error) & (error > 0)
     k = int(known.sum())

@@ -44,10 +44,11 @@ def estimate_experiments(
 
     One row per experiment, outcome, arm other than the control, and segment (-2: everybody). effect: the arm's mean less the
     control's, with its interval; counts and money adjusted for the days before (CUPED) where they are known (`adjusted`). p_value:
-    of the effect; q_value: after Benjamini & Hochberg over segments x arms (the total: over arms). interaction_p: whether the
-    arm's effect differs between segments. pooled…: drawn towards the mean effect. power: to find `effect_wanted`; detectable: the
-    effect found with a power of 0.8. Where nothing can be said there is no p-value but a reason. Segments found in behaviour after
-    an assignment (it lies before as_of) may be made by the treatment: they are described only; the total is not concerned.
+    of the effect, counts and money by permutation of the arms within the segment; q_value: after Benjamini & Hochberg over all rows of
+    the experiment. interaction_p: whether the arm's effect differs between segments. pooled…: drawn towards the mean effect. power: to
+    find `effect_wanted`; detectable: the effect found with a power of 0.8. Where nothing can be said there is no p-value but a reason.
+    Segments found in behaviour after an assignment (it lies before as_of) may be made by the treatment: they are described only; the
+    total is not concerned. All this holds for one reading: of an experiment that is read anew as it grows, some reading errs more often.
     """
     reasons = checks.set_index("experiment").reason
     frames = [
@@ -125,8 +126,7 @@ def _readout(used: pd.DataFrame, reason: str, settings: KpiSettings, as_of: pd.T
         return pd.DataFrame(columns=COLUMNS)
     table = pd.concat([_outcome_rows(used, o, arms, settings) for o in outcomes], ignore_index=True)
     table = _without_claims(table, reason, found_after(used, as_of))
-    families = table.groupby(["outcome", table.segment_id == TOTAL], sort=False).p_value
-    table["q_value"] = families.transform(lambda p: false_discovery(p.to_numpy()))
+    table["q_value"] = false_discovery(table.p_value.to_numpy())
     table["verdict"] = _verdicts(table, settings.false_discovery)
     return table
 
@@ -142,9 +142,9 @@ def _outcome_rows(used: pd.DataFrame, outcome: Outcome, arms: list[str], setting
         total, each = (frame[frame.arm == arm].copy() for frame in (whole, parts))
         each["segment_id"], each["segment_name"] = ids, names.reindex(ids).to_numpy()
         each["pooled"], each["pooled_low"], each["pooled_high"] = pool_effects(
-            each.effect.to_numpy(), each.error.to_numpy(), settings.confidence
+            each.effect.to_numpy(), each.common.to_numpy(), settings.confidence
         )
-        _, p = effects.heterogeneity(*(each[c].to_numpy() for c in ("effect", "error", "freedom")))
+        _, p = effects.heterogeneity(*(each[c].to_numpy() for c in ("effect", "common", "freedom")))
         total["segment_id"], total["segment_name"] = TOTAL, TOTAL_NAME
         rows += [total.assign(interaction_p=p), each.assign(interaction_p=p)]
     table = pd.concat(rows, ignore_index=True)
@@ -157,7 +157,7 @@ def _outcome_rows(used: pd.DataFrame, outcome: Outcome, arms: list[str], setting
 def _compare(
     used: pd.DataFrame, outcome: Outcome, place: np.ndarray, groups: int, arms: list[str], settings: KpiSettings
 ) -> pd.DataFrame:
-    """Each arm against the control, group by group: n, means, effect, interval, p, error, freedom, power, detectable, reason."""
+    """Each arm against the control, group by group: n, means, effect, interval, p, errors, freedom, power, detectable, reason."""
     order = [settings.control_arm, *arms]
     arm = used.arm.map({name: i for i, name in enumerate(order)}).to_numpy()
     cell, y = place * len(order) + arm, used[outcome.outcome].to_numpy(float)
@@ -170,6 +170,9 @@ def _compare(
     frames = []
     for i, name in enumerate(arms, 1):
         found = compare(near[i], near[0], settings.confidence)
+        if outcome.kind != "binary":
+            pair = (arm == i) | (arm == 0)
+            found = effects.by_permutation(found, z[pair], place[pair], arm[pair] == i, settings.confidence, settings.seed)
         frames.append(
             _cells_frame(raw[i], raw[0], found, outcome, settings).assign(arm=name, adjusted="yes" if adjusted else "no")
         )
@@ -195,12 +198,12 @@ def _cells_frame(
     alpha = 1 - settings.confidence
     with np.errstate(invalid="ignore", divide="ignore"):
         power = effects.power_of(settings.effect_wanted * control.mean, found.error, alpha)
-    error = np.where(silent, np.nan, found.error)
+    error, common = (np.where(silent, np.nan, e) for e in (found.error, found.common))
     return pd.DataFrame(
         {
             "n_arm": arm.n.astype("int64"), "n_control": control.n.astype("int64"), "arm_mean": arm.mean, "control_mean": control.mean,
             "effect": found.effect, "ci_low": np.where(few, np.nan, found.low), "ci_high": np.where(few, np.nan, found.high),
-            "p_value": np.where(silent, np.nan, found.p), "error": error, "freedom": found.freedom,
+            "p_value": np.where(silent, np.nan, found.p), "common": common, "freedom": found.freedom,
             "power": np.where(silent | ~(control.mean > 0), np.nan, power),
             "detectable": effects.detectable_effect(error, alpha, POWER), "reason": pd.Series(reason, dtype="str"),
             "pooled": np.nan, "pooled_low": np.nan, "pooled_high": np.nan,

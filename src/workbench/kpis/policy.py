@@ -106,7 +106,7 @@ def _learned(
             effects.Cells(n[:, 0], mean[:, 0], variance[:, 0]),
             settings.confidence,
         )
-        pooled = pool_effects(found.effect, found.error, settings.confidence)[0]
+        pooled = pool_effects(found.effect, found.common, settings.confidence)[0]
         # Too few segments or customers to pool: the segment's own difference, else what the arm does on the whole.
         gains[:, i] = np.where(np.isfinite(pooled), pooled, np.where(np.isfinite(found.error), found.effect, whole[i] - whole[0]))
     means = np.where(n > 0, np.nan_to_num(mean), whole)

@@ -35,6 +35,10 @@ NO_EXPERIMENT = (
     "So nothing below is an effect. Declare assignments as events of type `assignment` (campaign_id: the experiment, topic: the arm, "
     "one of them the control), and this section tells what works for whom."
 )
+ONE_READING = (
+    "These figures hold for one reading, at a time fixed beforehand: if an experiment is read in every run while customers are still added, "
+    "effects that are not there turn up more often than stated."
+)
 
 
 def say_experiments(checks: pd.DataFrame, readout: pd.DataFrame, policies: pd.DataFrame) -> str:
@@ -45,6 +49,7 @@ def say_experiments(checks: pd.DataFrame, readout: pd.DataFrame, policies: pd.Da
     judged = readout[readout.segment_id == theme.TOTAL] if len(readout) else readout
     parts += [_say_effect(row, readout) for _, row in judged.iterrows() if row["verdict"] != "not computable"]
     parts += [_say_policy(row) for _, row in policies.iterrows() if pd.notna(row["value"])]
+    parts += [ONE_READING] if len(parts) > len(checks) else []
     return "\n\n".join(parts)
 
 
