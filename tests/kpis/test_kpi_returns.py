@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from experiment_company import AFTER, BEFORE, SETTINGS, dealt
+from experiment_company import AFTER, BEFORE, SETTINGS, TENTH, dealt, skewed
 from kpi_company import company_kpis
+from scipy import stats
 
 from workbench.kpis.experiments import check_experiments
 from workbench.kpis.metrics import KPIS, estimate_kpis
@@ -12,11 +13,11 @@ from workbench.kpis.returns import incremental_returns
 from workbench.kpis.targets import Targets
 
 
-def returned(table, segments, as_of=BEFORE):
+def returned(table, segments, as_of=BEFORE, settings=SETTINGS):
     """The rows of campaign_roi, indexed by segment."""
-    caused = incremental_returns(table, check_experiments(table, segments, SETTINGS), segments, SETTINGS, as_of)
+    caused = incremental_returns(table, check_experiments(table, segments, settings), segments, settings, as_of)
     sums = segments[["customer_id"]].assign(engaged=1.0)
-    frame = estimate_kpis(sums, segments, Targets(), SETTINGS, 30, None, caused)
+    frame = estimate_kpis(sums, segments, Targets(), settings, 30, None, caused)
     return frame[frame.kpi == "campaign_roi"].set_index("segment_id")
 
 
@@ -46,6 +47,24 @@ def test_intervals_hold_the_planted_return_as_often_as_they_say():
         truth = {0: 2.5, 1: 0.0, 2: 1.0}
         held += [found.ci_low[s] <= truth[s] <= found.ci_high[s] for s in truth]
     assert np.mean(held) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / len(held))
+
+
+def test_a_small_control_arm_of_skewed_margins_flatters_no_campaign():
+    found = [returned(*skewed(seed, [150, 300, 600, 1200]), settings=TENTH) for seed in range(40)]
+    known = pd.concat(found).dropna(subset="ci_low")
+    assert len(known) > 150
+    assert (known.ci_low > 0).mean() <= 0.05
+    assert ((known.ci_low <= 0) & (known.ci_high >= 0)).mean() > 0.95 - 3 * np.sqrt(0.95 * 0.05 / len(known))
+
+
+def test_the_interval_of_one_segment_is_welchs_where_the_small_arm_varies_more():
+    table, segments = dealt(3, (400,), shares=(0.1, 0.9), cost=2.0)
+    table = table.assign(margin=np.where(table.arm == "mail", 0.2, 1.0) * table.revenue)
+    found = returned(table, segments, settings=TENTH)
+    mail, control = (table.margin[table.arm == arm] for arm in ("mail", "control"))
+    low, high = stats.ttest_ind(mail, control, equal_var=False).confidence_interval()
+    for segment in (0, -2):
+        assert (found.ci_low[segment], found.ci_high[segment]) == pytest.approx((low / 2, high / 2), rel=1e-9)
 
 
 def test_segments_too_thin_count_in_the_total_alone():

@@ -51,8 +51,8 @@ class Kpi:
 class Returns:
     """What experiments tell of campaigns (see `incremental_returns`).
 
-    by_customer: customer_id, incremental_margin, incremental_variance and campaign_cost of treated customers, to be summed; None where
-    there is nothing to sum, for the reason given. silent: segment -> why it has no return of its own, although its customers count in
+    by_customer: customer_id, incremental_margin with its variance, and campaign_cost of treated customers, to be summed; None where there
+    is nothing to sum, for the reason given. silent: segment -> why it has no return of its own, although its customers count in
     the total.
     """
 
@@ -320,14 +320,15 @@ def _response_interval(cells: pd.DataFrame, table: pd.DataFrame, confidence: flo
 
 
 def _return_interval(cells: pd.DataFrame, table: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Student's t interval of the margin caused, by its variance over customers of both arms, over the cost."""
-    treated = table.campaign_cost.notna().groupby(table.segment_id).sum()
-    variance = table.incremental_variance.fillna(0.0).groupby(table.segment_id).sum()
-    for sums in (treated, variance):
-        sums.loc[TOTAL] = sums.sum()
-    n, error = cells.segment_id.map(treated), np.sqrt(cells.segment_id.map(variance))
+    """Student's t interval of the margin caused, over the cost, by its variance over customers of both arms.
+
+    Degrees of freedom after Welch (1947) and Satterthwaite (1946): the smaller arm decides.
+    """
+    sums = table[["incremental_variance", "incremental_loss"]].fillna(0.0).groupby(table.segment_id).sum()
+    sums.loc[TOTAL] = sums.sum()
+    variance, loss = (sums[c].reindex(cells.segment_id).to_numpy() for c in sums)
     with np.errstate(invalid="ignore", divide="ignore"):
-        half = stats.t.ppf(0.5 + confidence / 2, (n - 1).clip(lower=1)) * error / cells.denominator
+        half = stats.t.ppf(0.5 + confidence / 2, variance**2 / loss) * np.sqrt(variance) / cells.denominator
     return (cells.value - half).to_numpy(), (cells.value + half).to_numpy()
 
 

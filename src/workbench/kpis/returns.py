@@ -11,7 +11,7 @@ from workbench.kpis.experiments import found_after, usable
 from workbench.kpis.metrics import FEWEST, Returns
 
 REST = -9  # the stratum of segments that have too few customers in an arm for one of their own
-COLUMNS = ["incremental_margin", "incremental_variance", "campaign_cost"]
+COLUMNS = ["incremental_margin", "incremental_variance", "incremental_loss", "campaign_cost"]
 
 
 def incremental_returns(
@@ -21,8 +21,10 @@ def incremental_returns(
 
     incremental_margin is a customer's margin in the days after the assignment less the control arm's mean in the same segment;
     its sum over n treated customers is n times the difference of the means. incremental_variance sums up to that sum's variance,
-    n² (s²/n of the treated + s²/n of the control). Segments with under 10 customers in an arm share one control mean. Only sound
-    experiments count, and of these only such with the margin of every customer and the cost of every treatment.
+    n² (s²/n of the treated + s²/n of the control), or the same by one variance of both arms where that is more: a small control without
+    its rare large margins has a low mean and a low variance together. incremental_loss sums up to what that variance, squared, is over
+    its degrees of freedom (Welch 1947). Segments with under 10 customers in an arm share one control mean. Only sound experiments
+    count, and of these only such with the margin of every customer and the cost of every treatment.
     """
     parts, reasons, silent = [], [], {}
     why_not = checks.set_index("experiment").reason
@@ -36,7 +38,8 @@ def incremental_returns(
         late = found_after(used, as_of)
         thin = _thin(used.segment_id, treated)
         silent |= {s: late or f"fewer than {FEWEST} customers in an arm" for s in (set(used.segment_id) if late else thin)}
-        parts.append(_caused(used, treated, np.where(used.segment_id.isin(thin) | (late != ""), REST, used.segment_id)))
+        stratum = np.where(used.segment_id.isin(thin) | (late != ""), REST, used.segment_id)
+        parts.append(_caused(used, treated, stratum, settings.confidence))
     parts = [p for p in parts if len(p)]
     if not parts:
         return Returns(reason="; ".join(reasons)) if reasons else Returns()
@@ -56,19 +59,21 @@ def _thin(segment: pd.Series, treated: pd.Series) -> set[int]:
     return set(fewest.index[fewest < FEWEST])
 
 
-def _caused(used: pd.DataFrame, treated: pd.Series, stratum: np.ndarray) -> pd.DataFrame:
+def _caused(used: pd.DataFrame, treated: pd.Series, stratum: np.ndarray, confidence: float) -> pd.DataFrame:
     """Treated customers with COLUMNS; those of strata without two customers in each arm are left out."""
     place = np.unique(stratum, return_inverse=True)[1]
     cells = effects.describe_cells(used.margin.to_numpy(float), 2 * place + treated.to_numpy(), 2 * (place.max() + 1))
     n, mean, variance = (a.reshape(-1, 2) for a in (cells.n, cells.mean, cells.variance))
     enough = (n >= 2).all(axis=1)
-    # The variance of the stratum's sum, in equal parts per treated customer.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = n[:, 1] * (variance / n).sum(axis=1)
+    control, arm = (effects.Cells(n[:, i], mean[:, i], variance[:, i]) for i in (0, 1))
+    found = effects.compare_means(arm, control, confidence)
+    # The stratum's sum: its variance and loss in equal parts per treated customer; 0 where no margin varies.
+    spread = n[:, 1] * np.nan_to_num(np.maximum(found.error, found.common)) ** 2
+    loss = n[:, 1] * np.nan_to_num(spread**2 / found.freedom)
     frame = pd.DataFrame(
         {
             "customer_id": used.customer_id, "incremental_margin": used.margin - mean[place, 0], "incremental_variance": spread[place],
-            "campaign_cost": used.cost,
+            "incremental_loss": loss[place], "campaign_cost": used.cost,
         }
     )  # fmt: skip
     return frame[treated.to_numpy() & enough[place]]
