@@ -134,6 +134,15 @@ def test_a_small_control_arm_of_skewed_money_invents_nothing(experiments):
     assert abs(each.pooled.mean() / each.control_mean.mean()) <= 0.2 * limit
 
 
+def test_everybody_weighs_as_much_as_all_segments():
+    frame = read(*dealt(6, [100] * 20))[1]
+    total = frame.segment_id == -2
+    p, size = frame.p_value.dropna(), frame.p_value.groupby(total).transform("count")
+    weighed = np.minimum(frame.p_value * 2 * size / len(p), 1)[p.index]
+    by_hand = [min(weighed[weighed >= w].map(lambda v: v * len(p) / (weighed <= v).sum()).min(), 1) for w in weighed]
+    assert frame.q_value[p.index].to_numpy() == pytest.approx(np.maximum(by_hand, p))
+
+
 def test_verdicts_and_intervals_do_not_contradict_each_other():
     verdicts = []
     for seed in range(5):

@@ -45,7 +45,7 @@ def estimate_experiments(
     One row per experiment, outcome, arm other than the control, and segment (-2: everybody). effect: the arm's mean less the
     control's, with its interval; counts and money adjusted for the days before (CUPED) where they are known (`adjusted`). p_value:
     of the effect, counts and money by permutation of the arms within the segment; q_value: after Benjamini & Hochberg over all rows of
-    the experiment. interaction_p: whether the arm's effect differs between segments. pooled…: drawn towards the mean effect. power: to
+    the experiment, half of the errors left to everybody, half to the segments. interaction_p: whether the arm's effect differs between segments. pooled…: drawn towards the mean effect. power: to
     find `effect_wanted`; detectable: the effect found with a power of 0.8. Where nothing can be said there is no p-value but a reason.
     Segments found in behaviour after an assignment (it lies before as_of) may be made by the treatment: they are described only; the
     total is not concerned. All this holds for one reading: of an experiment that is read anew as it grows, some reading errs more often.
@@ -126,9 +126,18 @@ def _readout(used: pd.DataFrame, reason: str, settings: KpiSettings, as_of: pd.T
         return pd.DataFrame(columns=COLUMNS)
     table = pd.concat([_outcome_rows(used, o, arms, settings) for o in outcomes], ignore_index=True)
     table = _without_claims(table, reason, found_after(used, as_of))
-    table["q_value"] = false_discovery(table.p_value.to_numpy())
+    table["q_value"] = _discoveries(table.p_value, table.segment_id == TOTAL)
     table["verdict"] = _verdicts(table, settings.false_discovery)
     return table
+
+
+def _discoveries(p: pd.Series, total: pd.Series) -> np.ndarray:
+    """q-values over all rows, which weigh as much for everybody together as for all segments (Genovese et al. 2006); never under p.
+
+    Else the question whether a treatment works at all would pay for there being many segments.
+    """
+    weight = p.count() / p.groupby(total).transform("count") / max(total[p.notna()].nunique(), 1)
+    return np.maximum(false_discovery((p / weight).clip(upper=1).to_numpy()), p.to_numpy())
 
 
 def _outcome_rows(used: pd.DataFrame, outcome: Outcome, arms: list[str], settings: KpiSettings) -> pd.DataFrame:
