@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from workbench.core.stats import MANY, wilson
+from workbench.core.stats import wilson
 
 EXPECTED = 5  # smallest expected count with which the chi-squared approximation is used (Cochran 1954)
+DEALT = 2_000  # customers of the smaller arm up to which arms are dealt anew; skew shows less beyond
 FIRST = 1_999  # permutations
 MORE = 18_000  # further ones where the first come near a finding: their smallest p, 1 / 10,000, survives 500 comparisons at 5 %
 AT_ONCE = 2_000_000  # numbers shuffled at a time
@@ -98,7 +99,7 @@ def by_permutation(
         members = order[ends[group] : ends[group + 1]]
         mine = treated[members]
         small = min(mine.sum(), (~mine).sum())
-        if small > MANY:
+        if small > DEALT:
             continue
         sign = 1 if mine.sum() == small else -1
         y, t = values[members], np.round(found.effect[group] / found.error[group], 9)
