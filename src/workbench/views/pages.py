@@ -43,7 +43,7 @@ def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLIN
         interval = "no interval" if pd.isna(row.ci_low) else f"{form.format(row.ci_low)} to {form.format(row.ci_high)}"
         marks = [
             interval,
-            {"clv": "forecast's error not included", "revenue_growth": "seasons not removed"}.get(kpi, ""),
+            {"clv": "forecast's error not included", "revenue_growth": "seasons left in"}.get(kpi, ""),
             kpis.VERDICTS.get(row.status, ""),
             kpis.origin_of(kpi, sources),
         ]
@@ -78,7 +78,7 @@ def executive_doubts(read: Read) -> list[Any]:
     total = total[total.segment_id == theme.TOTAL]
     lost = total["name"][total.value.isna()].map(theme.plain)
     undecided, goals = int((total.status == "undecided").sum()), total.target.notna().any()
-    judged = f"{undecided} goals are undecided. Goals that come with the project are examples." if goals else "no KPI has a goal."
+    judged = f"{undecided} goals undecided; the project's are examples." if goals else "no KPI has a goal."
     lines.append(f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {judged}")
     changed = read("kpi_changes")
     told = changes.say_kpi_changes(changed) if len(read("drift")) else "- No earlier run to compare with."
@@ -103,12 +103,10 @@ def _foresight(board: pd.DataFrame) -> str:
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
     single = f", predictions for single customers {ours.ceiling:.0%}" if pd.notna(ours.ceiling) else ""
     rivals = mean.r2_adjusted.drop([clustering.OURS, clustering.AWARE, clustering.MACRO]).dropna()
-    simpler = (
-        f" **{theme.plain(rivals.idxmax())} does as well ({rivals.max():.0%}).**" if rivals.max() >= ours.r2_adjusted else ""
-    )
-    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}.{simpler}"
+    simpler = f", **{theme.plain(rivals.idxmax())} {rivals.max():.0%}**" if rivals.max() >= ours.r2_adjusted else ""
+    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}{simpler}."
     if ours.judged != clustering.AFTER:
-        told = f"Not tested out of time, what comes is not known yet. Of the last horizon: {told}"
+        told = f"Not yet tested out of time. Of the last horizon: {told}"
     return f"**Foresight.** {told}"
 
 
@@ -117,7 +115,7 @@ def _borders(segments: pd.DataFrame) -> str:
     typical = segments.strength[segments.segment_id >= 0].median()
     farther = 1 / max(1 - typical, 0.01) - 1
     lead = "Borders are soft" if farther < SOFT else "Borders"
-    return f"**{lead}.** Half of the customers are at most {farther:.0%} farther from another segment than from their own."
+    return f"**{lead}.** For half of the customers another segment is at most {farther:.0%} farther than their own."
 
 
 def _origins(read: Read) -> str:
