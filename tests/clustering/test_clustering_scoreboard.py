@@ -383,12 +383,6 @@ def test_half_of_too_few_customers_says_nothing_of_others():
 
 def test_surely_more_allows_for_how_many_were_compared():
     """Ten rows: a lead of 2.3 errors is no longer beyond chance, one of 4 is."""
-    board = pd.DataFrame(
-        {
-            "lead_low": -0.046 + np.r_[0.3, -0.04, np.full(8, 0.05)],
-            "lead_high": -0.046 + np.r_[0.33922, -0.0008, np.full(8, 0.08922)],
-        }
-    )
-    board.loc[1] = (-0.08 - 0.0392, -0.08 + 0.0392)
-    board.loc[2] = (-0.046 - 0.0392, -0.046 + 0.0392)
+    lead, error = np.r_[0.1, -0.08, -0.046, np.full(7, 0.02)], 0.02
+    board = pd.DataFrame({"lead_low": lead - 1.96 * error, "lead_high": lead + 1.96 * error})
     assert _surely_led(board).tolist() == [False, True] + [False] * 8

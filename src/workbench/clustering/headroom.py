@@ -1,6 +1,6 @@
 """Where a segment has room to grow: customers under its upper quarter, and categories that most of a segment buy and some do not.
 
-Both are ceilings, no forecasts: what an action causes is measured in experiments (notebook 05). Customers whose revenue is unknown are left
+Neither is a forecast: what an action causes is measured in experiments (notebook 05). Customers whose revenue is unknown are left
 out of both.
 """
 

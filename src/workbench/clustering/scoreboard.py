@@ -60,8 +60,10 @@ class Slice:
 
     def among(self, customers: pd.Index) -> Slice:
         """What would be known if there were only these customers."""
-        kept, was = self.today.index.isin(customers), self.earlier.index.isin(customers)
-        return Slice(self.name, self.today[kept], self.earlier[was], self.earlier_outcomes[was])
+        was = self.earlier.index.isin(customers)
+        everything = None if self.earlier_everything is None else self.earlier_everything[was]
+        earlier = {"earlier": self.earlier[was], "earlier_outcomes": self.earlier_outcomes[was], "earlier_everything": everything}
+        return dataclasses.replace(self.of(customers), **earlier)
 
     def as_it_was(self) -> Slice:
         """Its earlier window in the place of today."""
@@ -109,17 +111,19 @@ def fit_halves(
 def found_anew(part: Slice, settings: ClusteringSettings, relevance: pd.Series, k: int) -> float:
     """How much of a segment is found among other customers: mean Jaccard over them; NaN where half of the customers gives no k segments.
 
-    Customers are halved at random, space and k segments are learned anew in each half, and all (at most `sample_limit`) are placed by both; each
+    Customers are halved at random, space and k segments are learned anew in each half, and all (of more than `sample_limit` so many) are placed by both; each
     segment of one half is compared with its best match of the other (Lange et al. 2004; Jaccard after Hennig 2007), averaged over `SPLITS`.
     Other than in the certificate's refits no customer is in both, and the space is not held.
     """
-    today = part.today.iloc[draw_rows(len(part.today), settings.sample_limit, settings.seed)]
+    part = part.of(part.today.index[draw_rows(len(part.today), settings.sample_limit, settings.seed)])
     gone = part.earlier.index.difference(part.today.index, sort=False)
     everyone, generator, found = part.today.index.append(gone), np.random.default_rng(settings.seed), []
     for _ in range(SPLITS):
         first = generator.random(len(everyone)) < 0.5
         try:
-            one, other = (fit_slice(part.among(everyone[m]), settings, relevance, k=k).predict(today) for m in (first, ~first))
+            one, other = (
+                fit_slice(part.among(everyone[m]), settings, relevance, k=k).predict(part.today) for m in (first, ~first)
+            )
         except (QualityGate, InputError):  # too alike, too scattered or too few
             return np.nan
         pairs = ((one, other), (other, one))

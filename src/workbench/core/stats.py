@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -149,17 +151,17 @@ def standardized_difference(
         )
         for side, values in ((1, inside), (-1, outside))
     ]
-    error, freedom = _welch(*moved)
+    error, freedom = welch(moved[0].var(ddof=1), n1, moved[1].var(ddof=1), n2)
     half = stats.t.ppf(0.5 + confidence / 2, freedom) * error
-    error, freedom = _welch(inside, outside)
+    error, freedom = welch(inside.var(ddof=1), n1, outside.var(ddof=1), n2)
     p = 2 * stats.t.sf(abs(inside.mean() - outside.mean()) / error, freedom)
     return float(g), float(g - half), float(g + half), float(p)
 
 
-def _welch(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Standard error of a difference of means, and its degrees of freedom (Welch 1947)."""
-    a, b = one.var(ddof=1) / len(one), other.var(ddof=1) / len(other)
-    return np.sqrt(a + b), (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
+def welch(variance: Any, n: Any, other_variance: Any, other_n: Any) -> tuple[Any, Any]:
+    """Variances and sizes of two samples (numbers or arrays) -> standard error of the difference of their means, its degrees of freedom (Welch 1947)."""
+    a, b = variance / n, other_variance / other_n
+    return np.sqrt(a + b), (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (other_n - 1))
 
 
 def false_discovery(p_values: np.ndarray) -> np.ndarray:

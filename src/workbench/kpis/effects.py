@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from workbench.core.stats import wilson
+from workbench.core.stats import welch, wilson
 
 EXPECTED = 5  # smallest expected count with which the chi-squared approximation is used (Cochran 1954)
 DEALT = 2_000  # customers of the smaller arm up to which arms are dealt anew; skew shows less beyond
@@ -71,10 +71,8 @@ def compare_means(arm: Cells, control: Cells, confidence: float) -> Differences:
     """Welch's t interval and test (1947); no p where neither side varies."""
     effect = arm.mean - control.mean
     with np.errstate(invalid="ignore", divide="ignore"):
-        a, b = arm.variance / arm.n, control.variance / control.n
-        error = np.sqrt(a + b)
+        error, freedom = welch(arm.variance, arm.n, control.variance, control.n)
         error = np.where(error > 0, error, np.nan)
-        freedom = (a + b) ** 2 / (a**2 / (arm.n - 1) + b**2 / (control.n - 1))
         within = ((arm.n - 1) * arm.variance + (control.n - 1) * control.variance) / (arm.n + control.n - 2)
         common = np.where(error > 0, np.sqrt(within * (1 / arm.n + 1 / control.n)), np.nan)
     half = stats.t.ppf(0.5 + confidence / 2, freedom) * error

@@ -27,7 +27,9 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
     best = case[case["best"] > 0].sort_values("best")
     unsure, pay, lose = (int((case.verdict == verdict).sum()) for verdict in ("not distinguishable from zero", "pays", "loses"))
     surely = "none surely pays" if pay == 0 else f"{pay} surely pay{'s' if pay == 1 else ''}"
-    counts = f"Of {len(case)} possible actions {surely}, {unsure} cannot be told from zero and {lose} lose; {int((case.value < 0).sum())} {'is' if (case.value < 0).sum() == 1 else 'are'} expected to cost more than {'it brings' if (case.value < 0).sum() == 1 else 'they bring'}. Expected to bring more than they cost, in a segment that passed its test, within budget and hours: {int(case.chosen.sum()) or 'none'}."  # fmt: skip
+    costly = int((case.value < 0).sum())
+    cost_more = "is expected to cost more than it brings" if costly == 1 else "are expected to cost more than they bring"
+    counts = f"Of {len(case)} possible actions {surely}, {unsure} cannot be told from zero and {lose} lose; {costly} {cost_more}. Expected to bring more than they cost, in a segment that passed its test, within budget and hours: {int(case.chosen.sum()) or 'none'}."  # fmt: skip
     if best.empty:
         return f"{WARNING}\n\n{counts} **No action is expected to bring more than it costs**, so none is named: not acting is the best that is known."
     first = case.iloc[0]

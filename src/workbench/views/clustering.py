@@ -86,17 +86,16 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
             *([f"Another's figure is higher for {_listed(near)}, by no more than chance can make."] if near else []),
         ]
     )
-    rivals = mean.r2_adjusted.drop([OURS, AWARE, MACRO])
-    best = rivals.idxmax()
+    best, theirs = best_rival(board)
     named = f"the {best}" if best in (RFM, RFM_EQUAL) else best
     verdict = (
-        f"**It explains {ours:.1%} of the variance of outcomes, {named} {rivals[best]:.1%}"
+        f"**It explains {ours:.1%} of the variance of outcomes, {named} {theirs:.1%}"
         + (
             f": surely more. Use {named}.**"
             if mean.lead_high[best] < 0
             else f", a difference that chance can make: {named} does as well, and is simpler. Use {named}.**"
         )
-        if rivals[best] >= ours
+        if theirs >= ours
         else f"**Where it wins:** {'out of time' if judged == AFTER else BEFORE} it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
         f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
         f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
@@ -110,6 +109,13 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     return " ".join(
         [*_looking_back(judged), weak, _found_again(board), verdict, coarse, *([kmeans] if aware > 0.95 * ours else [])]
     )
+
+
+def best_rival(board: pd.DataFrame) -> tuple[str, float]:
+    """scoreboard -> the method outside this space that tells most on the whole, and its R²; the first one and NaN where nothing is known."""
+    mean = board[board.outcome == MEAN].set_index("method").r2_adjusted.drop([OURS, AWARE, MACRO])
+    best = mean.idxmax() if mean.notna().any() else mean.index[0]
+    return best, float(mean[best])
 
 
 def _surely_led(board: pd.DataFrame) -> pd.Series:
@@ -254,11 +260,10 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     when = "after the as-of day" if board.judged.iloc[0] == AFTER else "in the last horizon"
     what = "the future" if board.judged.iloc[0] == AFTER else "the last horizon"
     wins = f"Knows {ours / rfm:.1f} times as much of {what} as the RFM grid"
-    rivals = mean[~mean.method.isin([OURS, AWARE, MACRO])]
-    best = rivals.loc[rivals.r2_adjusted.idxmax()] if rivals.r2_adjusted.notna().any() else rivals.iloc[-1]
+    best, theirs = best_rival(board)
     axes.set(
         xlabel=f"adjusted R² of what happened {when}\n(bar: mean over outcomes and its 95% interval; tick: one outcome)",
-        title=wins if ours > best.r2_adjusted else f"{best.method[:1].upper()}{best.method[1:]} knows no less of {what}",
+        title=wins if ours > theirs else f"{best[:1].upper()}{best[1:]} knows no less of {what}",
         ylim=(-0.65, len(mean) - 0.5),
     )
     return axes

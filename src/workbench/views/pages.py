@@ -102,8 +102,8 @@ def _foresight(board: pd.DataFrame) -> str:
         return "**Foresight.** Not tested: the data reach neither one horizon past the as-of day nor one back."
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
     single = f", predictions for single customers {ours.ceiling:.0%}" if pd.notna(ours.ceiling) else ""
-    rivals = mean.r2_adjusted.drop([clustering.OURS, clustering.AWARE, clustering.MACRO]).dropna()
-    simpler = f", **{theme.plain(rivals.idxmax())} {rivals.max():.0%}**" if rivals.max() >= ours.r2_adjusted else ""
+    best, theirs = clustering.best_rival(board)
+    simpler = f", **{theme.plain(best)} {theirs:.0%}**" if theirs >= ours.r2_adjusted else ""
     told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}{simpler}."
     if ours.judged != clustering.AFTER:
         told = f"Not yet tested out of time. Of the last horizon: {told}"
