@@ -42,7 +42,7 @@ img{max-width:100%;height:auto}table{border-collapse:collapse;font-size:.84rem;m
 caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{padding:.3rem .5rem;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 thead th{border-bottom:2px solid var(--ink)}tbody tr:hover{background:#f6f8fa}pre{background:#f6f8fa;padding:.7rem;overflow-x:auto;font-size:.82rem}
 .anchor-link,.jp-InputPrompt,.jp-OutputPrompt,.prompt{display:none}footer{color:var(--grey);font-size:.85rem;border-top:1px solid var(--line);margin-top:3rem;padding-top:.8rem}
-.tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;margin:.4rem 0 .8rem;padding:0}.tiles li{flex:1 1 9rem;border:1px solid var(--line);border-radius:4px;padding:.4rem .7rem}
+.tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;margin:.4rem 0 .8rem;padding:0}.tiles li{flex:1 1 9rem;max-width:22rem;border:1px solid var(--line);border-radius:4px;padding:.4rem .7rem}
 .tiles span{display:block;font-size:.78rem;color:var(--grey)}.tiles span:nth-child(2){font-size:1.45rem;color:var(--ink);font-weight:600;line-height:1.3}
 .columns{display:grid;grid-template-columns:3fr 2fr;gap:2rem}.columns h2{margin-top:.4rem;border:0;padding:0;font-size:1.2rem}.columns p,.columns li{font-size:.92rem;line-height:1.4;margin:.35rem 0}
 .onescreen h1{font-size:1.4rem;margin:.3rem 0}main:has(.onescreen){max-width:88rem;padding-bottom:0}main:has(.onescreen) footer{margin-top:.5rem;padding-top:.4rem}

@@ -54,6 +54,18 @@ def test_of_two_cuts_that_end_in_as_many_segments_the_better_one_is_taken():
     assert table.n_segments[table.chosen].to_list() == [17]
 
 
+def test_as_many_as_the_last_run_had_are_made_again_unless_another_number_is_surely_better():
+    steady, finer = [0.80, 0.70, 0.75], [0.79, 0.72, 0.76]
+    cuts = {10: cut(10, 0.3, steady), 12: cut(12, 0.3, finer), 15: cut(15, 0.3, [0.6, 0.4, 0.55])}
+    chosen = {last: choice.choose(cuts, last=last) for last in (None, 10, 12, 15, 40)}
+    numbers = {last: int(table.n_segments[table.chosen].iloc[0]) for last, table in chosen.items()}
+    assert numbers == {None: 12, 10: 10, 12: 12, 15: 12, 40: 12}
+    assert "So many had the last run; 12, the best by that product," in views.say_counts(
+        chosen[10], pd.DataFrame({"why": []}), True
+    )
+    assert "as many as in the last run" in views.chart_counts(chosen[10]).get_title()
+
+
 def test_where_nothing_is_known_the_fewest_segments_are_taken():
     table = choice.choose({10: cut(10, 0.0, [0.7, 0.7]), 11: cut(11, 0.0, [0.8, 0.8])})
     assert table.n_segments[table.chosen].to_list() == [10]
@@ -177,7 +189,7 @@ def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_j
     assert told.startswith(
         "**10 segments** know 28.0% of the earlier horizon's outcomes, and a customer's segment comes back in refits at a mean Jaccard index of 0.75 "
     )
-    assert "16 would know 29.0%, but come back at 0.50 only." in told
+    assert "Most is known by 16, 29.0%, which come back at 0.50." in told
     assert (
         "Of 13 dense groups, joined with the nearest sibling: 2 because they do not come back and 1 as too small to act on."
         in told

@@ -15,6 +15,7 @@ from workbench.clustering import assign, lineage, scoreboard
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
+from workbench.core.errors import InputError
 from workbench.views.clustering import say_lineage
 
 SETTINGS = ClusteringSettings()
@@ -50,15 +51,35 @@ def test_a_run_without_a_customer_in_common_is_not_compared():
     found = {"segments": members(s0=30, s1=20), "registry": pd.DataFrame({"key": ["A"]}), "centres": None}
     config, path = SimpleNamespace(as_of=AS_OF), SimpleNamespace(name="may")
     last = SimpleNamespace(has=found.__contains__, read=found.get, config=config, path=path)
-    run = SimpleNamespace(previous=lambda: last)
+    run = SimpleNamespace(previous=lambda: last, judged_until=lambda: AS_OF)
     strangers = assign.read_previous(run, pd.Series(["k1", "k2"]))
     nothing = dict.fromkeys(("segments", "centres", "registry", "history", "as_of"))
-    assert strangers == {**nothing, "run": "may", "shared": False}
-    assert "Not comparable with run may" in say_lineage(lineage.first_lineage(members(s0=5)), "may", strangers["shared"])
+    assert strangers == {**nothing, "run": "may", "apart": strangers["apart"]}
+    assert "Not comparable with run may" in say_lineage(lineage.first_lineage(members(s0=5)), "may", strangers["apart"])
     known = assign.read_previous(run, pd.Series(["k1", "c00003"]))
-    assert known["shared"]
+    assert known["apart"] == ""
     assert known["segments"] is found["segments"]
     assert known["as_of"] == AS_OF
+
+
+def test_a_damaged_last_run_does_not_stop_this_one():
+    def read(name):
+        raise InputError("runs/may/tables/registry.parquet: not the file that was written.", "", "restore it")
+
+    last = SimpleNamespace(has=lambda name: True, read=read, path=SimpleNamespace(name="may"))
+    found = assign.read_previous(SimpleNamespace(previous=lambda: last), pd.Series(["k1"]))
+    assert found["segments"] is found["registry"] is None
+    told = say_lineage(lineage.first_lineage(members(s0=5)), found["run"], found["apart"])
+    assert told.startswith("**Not comparable with run may:** runs/may/tables/registry.parquet: not the file")
+
+
+def test_a_segment_that_was_swallowed_or_shattered_is_not_continued():
+    swallowed = lineage.match_segments(named([0] * 940, range(940)), named([0] * 40, range(40)))
+    assert changes(swallowed) == {(0, -1): "born", (-1, 0): "gone"}
+    shattered = lineage.match_segments(named([0] * 2, range(2)), named([0] * 40, range(40)))
+    assert changes(shattered) == {(0, -1): "born", (-1, 0): "gone"}
+    grown = lineage.match_segments(named([0] * 100, range(100)), named([0] * 40, range(40)))
+    assert changes(grown) == {(0, 0): "continued"}
 
 
 @pytest.mark.parametrize("crossed", [False, True])

@@ -6,7 +6,7 @@ import pytest
 from simulator import planted_company, weekly_company
 
 from workbench.clustering import movement, scoreboard
-from workbench.clustering.movement import Moves
+from workbench.clustering.movement import Known, Moves
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
 from workbench.views.clustering import chart_migration, say_backtest
@@ -34,13 +34,14 @@ def test_a_stationary_population_does_not_move_beyond_chance(noise):
     assert table.share.sum() == pytest.approx(1)
     assert table.placebo_share.sum() == pytest.approx(1)
     sizes = np.bincount(moves.now)
-    assert np.abs(movement.forecast(moves, sizes, 7).expected - sizes).max() < 0.05 * sizes.sum()
+    assert np.abs(movement.forecast(moves.known, sizes, 7).expected - sizes).max() < 0.05 * sizes.sum()
     if noise > 0.5:
         return
     # One horizon later is today here, but for ten customers who are gone.
-    assert (moves.later < 0).sum() == 10
-    assert (moves.later[moves.later >= 0] == moves.now[moves.later >= 0]).all()
-    assert movement.backtest(moves, 7).no_change < 0.01
+    known = moves.known
+    assert (known.later < 0).sum() == 10
+    assert (known.later[known.later >= 0] == known.now[known.later >= 0]).all()
+    assert movement.backtest(known, 7).no_change < 0.01
 
 
 @pytest.mark.slow
@@ -139,17 +140,17 @@ def drifting(count, rate, goes_on, seed=0):
     before = np.repeat([0, 1], count // 2)
     now = np.where((before == 0) & (rng.random(count) < rate), 1, before)
     later = np.where((now == 0) & (rng.random(count) < (rate if goes_on else 0)), 1, now)
-    return Moves(before, now, (before, before), (now, now), segments=2, later=later)
+    return Known(before, now, segments=2, later=later)
 
 
 def test_a_trend_that_goes_on_is_forecast_better_than_by_no_change():
-    moves = drifting(4000, 0.3, goes_on=True)
-    found = movement.backtest(moves, 7)
+    known = drifting(4000, 0.3, goes_on=True)
+    found = movement.backtest(known, 7)
     assert found.forecast < 0.03
     assert found.no_change == pytest.approx(0.5 * 0.7 * 0.3, abs=0.02)
     assert found.low < found.difference < found.high < 0
     assert say_backtest(found).startswith("**The forecast was better than to expect no change:**")
-    sizes = movement.forecast(moves, np.bincount(moves.now), 7)
+    sizes = movement.forecast(known, np.bincount(known.now), 7)
     check_frame("forecast", sizes)
     assert sizes.expected[0] == pytest.approx(2000 * 0.7 * 0.7, rel=0.1)
     assert (sizes.expected_low <= sizes.expected).all()
@@ -170,11 +171,11 @@ def test_where_nothing_moved_beyond_chance_the_forecast_is_today():
 
 
 def test_customers_who_are_gone_judge_nothing_and_without_a_later_day_nothing_is_judged():
-    moves = drifting(400, 0.3, goes_on=True)
-    gone = np.where(np.arange(400) % 2 == 0, -1, moves.later)
-    assert movement.backtest(moves._replace(later=gone), 7).customers == 200
-    assert movement.backtest(moves._replace(later=None), 7) is None
-    assert movement.backtest(moves._replace(later=np.full(400, -1)), 7) is None
+    known = drifting(400, 0.3, goes_on=True)
+    gone = np.where(np.arange(400) % 2 == 0, -1, known.later)
+    assert movement.backtest(known._replace(later=gone), 7).customers == 200
+    assert movement.backtest(known._replace(later=None), 7) is None
+    assert movement.backtest(known._replace(later=np.full(400, -1)), 7) is None
 
 
 def test_a_move_is_sure_only_beyond_chance():

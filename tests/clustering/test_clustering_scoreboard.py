@@ -21,7 +21,6 @@ from workbench.views.clustering import (
     _surely_led,
     board_title,
     mean_board,
-    say_found_anew,
     say_movement,
     say_scoreboard,
     say_tried,
@@ -364,21 +363,6 @@ def test_what_other_numbers_would_have_told_is_measured_as_on_the_board():
         assert f"{tried.r2_adjusted[row]:.1%}" in told
     assert "cannot be known yet" in say_tried(scoreboard.score_tried(found, None, {}))
     assert "No other number" in say_tried(tried[tried.chosen])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("noise, low, high", [(0.25, 0.9, 1.0), (1.5, 0.0, 0.5)])
-def test_groups_that_are_there_are_found_among_other_customers_too(noise, low, high):
-    """At six times the noise the planted groups run into each other: then borders hang on who was looked at."""
-    company = planted_company(12, 100, 0, noise)
-    assert low <= scoreboard.found_anew(company.slices["full"], SETTINGS, company.relevance, 12) <= high
-
-
-def test_half_of_too_few_customers_says_nothing_of_others():
-    company = planted_company(12, 60, 0)
-    few = company.slices["full"].among(company.slices["full"].today.index[:80])
-    assert np.isnan(scoreboard.found_anew(few, SETTINGS, company.relevance, 12))
-    assert "cannot be told" in say_found_anew(np.nan)
 
 
 def test_surely_more_allows_for_how_many_were_compared():

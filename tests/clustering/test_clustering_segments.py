@@ -25,6 +25,7 @@ from workbench.core.rundir import Run
 from workbench.views.clustering import say_stability
 
 GROUPS = 12
+UNTOLD = np.full((1, 2), np.nan)  # what two segments that no half can be asked for are found anew
 
 
 def fitted(part, relevance=None, **parameters):
@@ -40,7 +41,7 @@ def planted(seed):
 
 def certified(found, refits=4):
     sizes = assign.segment_sizes(found, np.ones(len(found.labels_)))
-    return stability.certificate(sizes, *found.refit_agreement(refits), found.knows_)
+    return stability.certificate(sizes, *found.refit_agreement(refits), found.knows_, np.full((1, len(sizes)), np.nan))
 
 
 # -- truth ----------------------------------------------------------------------------------------------------------------
@@ -85,6 +86,29 @@ def noise_verdicts(seed, with_outcomes):
         return set()
 
 
+@pytest.mark.parametrize("share", [pytest.param(0.3, marks=pytest.mark.slow), 1.0])
+def test_customers_who_are_there_twice_make_noise_no_knowledge(share):
+    """A model that saw the twin knows the other: an export with duplicates must not look predictable."""
+    generator = np.random.default_rng(3)
+    frame = pd.DataFrame(generator.normal(size=(300, 6))).add_prefix("f")
+    outcomes = pd.DataFrame(generator.lognormal(size=(300, 3))).add_prefix("future_")
+    twice = np.repeat(np.arange(300), np.where(generator.random(300) < share, 2, 1))
+    found = Segmenter(seed=1).fit(
+        frame.iloc[twice].reset_index(drop=True),
+        earlier=frame.iloc[twice].reset_index(drop=True),
+        outcomes=outcomes.iloc[twice].reset_index(drop=True),
+    )
+    assert not found.knows_
+
+
+def test_twins_are_alike_in_what_tells_customers_apart():
+    features = pd.DataFrame({"a": [1.0, 1.0, 1.0, 2.0, 1.0, 1.0], "b": [np.nan] * 6})
+    outcomes = pd.DataFrame({"spend": [3.5, 3.5, 0.0, 3.5, 0.0, 4.5], "active": [1.0, 1.0, 0.0, 1.0, 0.0, 1.0]})
+    assert representation.twins(features, outcomes).tolist() == [0, 0, 1, 2, 3, 4], "who did nothing is no twin"
+    none = pd.DataFrame({"spend": np.arange(6) + 0.5})
+    assert representation.twins(features, none).tolist() == [*range(6)]
+
+
 @pytest.mark.slow
 def test_noise_passes_no_certificate_over_twenty_seeds():
     passed = [seed for seed in range(20) if "pass" in noise_verdicts(seed, seed % 2 == 0)]
@@ -94,8 +118,15 @@ def test_noise_passes_no_certificate_over_twenty_seeds():
 def test_a_certificate_without_knowledge_is_no_better_than_watch():
     sizes = pd.DataFrame({"segment_id": [0, 1], "size": [3, 1]})
     agree = np.array([[0.9, 0.4], [0.8, 0.3]])
-    assert stability.certificate(sizes, agree, agree, True).verdict.to_list() == ["pass", "fail"]
-    assert stability.certificate(sizes, agree, agree, False).verdict.to_list() == ["watch", "fail"]
+    assert stability.certificate(sizes, agree, agree, True, UNTOLD).verdict.to_list() == ["pass", "fail"]
+    assert stability.certificate(sizes, agree, agree, False, UNTOLD).verdict.to_list() == ["watch", "fail"]
+
+
+def test_a_segment_that_other_customers_do_not_give_is_no_better_than_watch():
+    sizes, agree = pd.DataFrame({"segment_id": [0, 1, 2], "size": [3, 2, 1]}), np.full((2, 3), 0.9)
+    table = stability.certificate(sizes, agree, agree, True, np.array([[0.7, 0.6, 0.1], [0.5, 0.3, 0.2]]))
+    assert table.found_anew.to_list() == pytest.approx([0.6, 0.45, 0.15])
+    assert table.verdict.to_list() == ["pass", "watch", "watch"]
 
 
 def test_where_nothing_survives_the_gate_says_what_to_try():
@@ -318,6 +349,28 @@ def test_too_little_to_divide_is_refused_with_a_way_out(features, words):
         Segmenter().fit(features)
 
 
+def test_where_no_feature_is_in_use_nothing_is_learned_and_nobody_is_divided():
+    """As where the scorecard rightly leaves out all of them."""
+    nothing, outcomes = pd.DataFrame(index=range(300)), pd.DataFrame({"spend": np.arange(300.0)})
+    with pytest.raises(QualityGate, match="(?s)300 customers are of only 1 kind: .*feature_catalog"):
+        Segmenter().fit(nothing, earlier=nothing, outcomes=outcomes)
+
+
+@pytest.mark.parametrize("odd", [np.arange(60.0), pd.Series(range(60)), np.zeros((60, 2, 2)), 3.0])
+def test_what_is_no_table_is_refused_in_words(odd):
+    with pytest.raises(ValueError, match="is a .* dimensions, not a table"):
+        Segmenter().fit(odd)
+
+
+def test_an_array_goes_by_the_places_of_the_columns_it_was_fitted_with():
+    company, found = planted(0)
+    part = company.slices["full"].today
+    assert (found.predict(part.to_numpy()) == found.predict(part)).all()
+    assert found.feature_names_in_.tolist() == list(part)
+    with pytest.raises(InputError, match="lacks|columns without names"):
+        found.predict(part.to_numpy()[:, 1:])
+
+
 def test_one_dense_group_alone_is_no_segmentation():
     generator = np.random.default_rng(0)
     lump = np.vstack([generator.normal(size=(30, 2)) * 1e-3, generator.normal(size=(30, 2))])
@@ -439,7 +492,7 @@ def test_small_segments_are_told_with_what_a_test_of_them_can_find():
         degrees = size - 2
         found_in = stats.nct.sf(stats.t.ppf(0.975, degrees), degrees, effect * np.sqrt(size / 4))
         assert found_in == pytest.approx(0.8, abs=0.03)
-    table = stability.certificate(sizes, np.full((2, 3), 0.9), np.full((2, 3), 0.9), True)
+    table = stability.certificate(sizes, np.full((2, 3), 0.9), np.full((2, 3), 0.9), True, np.full((1, 3), np.nan))
     assert "**Too small to act on alone: segment 2 with 39 customers.**" in say_stability(table)
     named = table.assign(segment_name=["big", "middling", "tiny ones"])
     assert "**Too small to act on alone: tiny ones with 39 customers.**" in say_stability(named)
@@ -448,7 +501,9 @@ def test_small_segments_are_told_with_what_a_test_of_them_can_find():
 
 def test_certificate_by_hand():
     sizes = pd.DataFrame({"segment_id": [0, 1], "size": [3, 1]})
-    table = stability.certificate(sizes, np.array([[0.8, 0.4], [0.7, 0.6]]), np.array([[1.0, 0.5]]), True).set_index("segment_id")
+    table = stability.certificate(sizes, np.array([[0.8, 0.4], [0.7, 0.6]]), np.array([[1.0, 0.5]]), True, UNTOLD).set_index(
+        "segment_id"
+    )
     assert table.verdict.to_list() == ["pass", "watch"]
     assert table.stability.to_list() == pytest.approx([0.75, 0.5])
     assert table.stability_low.to_list() == pytest.approx([0.705, 0.41])

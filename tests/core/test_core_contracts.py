@@ -22,7 +22,7 @@ PROMISED = {
     "feature_catalog": "feature family unit definition coverage relevance stability actionable used reason",
     "outcomes": "customer_id",
     "segments": "customer_id segment_id segment_name macro_segment strength assigned map_x map_y",
-    "segment_quality": "segment_id segment_name size share revenue_share persistence stability stability_low stability_high verdict",
+    "segment_quality": "segment_id segment_name size share revenue_share persistence stability stability_low stability_high found_anew verdict",
     "scoreboard": "method n_segments outcome r2_adjusted ceiling replication_ami seconds",
     "personas": "segment_id segment_name tagline story",
     "drivers": "segment_id claim feature value base index effect_size ci_low ci_high n",

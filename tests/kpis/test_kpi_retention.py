@@ -90,6 +90,14 @@ def test_a_curve_on_which_nobody_ended_is_not_certain():
     assert found.ci_low[84] == pytest.approx(40 / (40 + 1.959964**2), rel=1e-6)
 
 
+def test_a_curve_ends_where_too_few_are_left_in_sight():
+    """Of 40 half are out of sight by day 60: the four who are left a month later could end anything."""
+    stayed = np.repeat([60.0, 90.0, 120.0], [20, 16, 4])
+    found = curves(stayed, np.repeat([False, True, True], [20, 16, 4]), "coming back", seen=np.full(40, 200.0))
+    assert found.index[-1] == 84
+    assert found.value.max() < 1
+
+
 def test_a_curve_does_not_end_because_all_came_back():
     found = curves(np.full(40, 3.0), np.ones(40, bool), "coming back", seen=np.full(40, 200.0))
     assert found.value.tolist() == [0, *[1.0] * 7]

@@ -96,7 +96,7 @@ def _tables(known: pd.DataFrame, people: pd.DataFrame, labels: pd.Series) -> dic
             "strength": 0.5, "assigned": "core", "map_x": 0.0, "map_y": 0.0,
         }
     ).astype({"segment_name": "str"})  # fmt: skip
-    quality = pd.DataFrame({"segment_id": list(VERDICTS), "segment_name": [NAMES[i] for i in VERDICTS], "size": 100, "share": 0.2, "revenue_share": 0.2, "persistence": 0.1, "stability": 0.8, "stability_low": 0.7, "stability_high": 0.9, "verdict": list(VERDICTS.values())})  # fmt: skip
+    quality = pd.DataFrame({"segment_id": list(VERDICTS), "segment_name": [NAMES[i] for i in VERDICTS], "size": 100, "share": 0.2, "revenue_share": 0.2, "persistence": 0.1, "stability": 0.8, "stability_low": 0.7, "stability_high": 0.9, "found_anew": 0.6, "verdict": list(VERDICTS.values())})  # fmt: skip
     personas = pd.DataFrame({"segment_id": list(VERDICTS), "segment_name": [NAMES[i] for i in VERDICTS], "tagline": "They buy wine.", "story": "100 customers."})  # fmt: skip
     cells = [(i, stage, 10, "write to them", "e-mail", "=1+1", "hello", "an order", "repeat_rate", "more") for i in VERDICTS for stage in ("acquisition", *STAGES)]  # fmt: skip
     playbook = pd.DataFrame(cells, columns=["segment_id", "stage", "customers", "treatment", "channel", "offer", "message", "trigger", "kpi", "goal"])  # fmt: skip

@@ -64,6 +64,16 @@ def test_names_do_not_depend_on_the_numbering_of_segments(numbers):
     assert [again[numbers[segment]] for segment in sorted(PLANTED)] == [NAMES[segment] for segment in sorted(PLANTED)]
 
 
+def test_a_name_of_the_last_run_goes_to_nobody_else():
+    """A list that goes by the name would reach other people."""
+    for segment, name in NAMES.items():
+        again = name_segments(COMPARED, catalog(), LABELS.value_counts(), given=[name, ""])
+        assert name not in set(again)
+        assert again.is_unique
+        kept = name_segments(COMPARED, catalog(), LABELS.value_counts(), kept={segment: name}, given=[name])
+        assert kept[segment] == name
+
+
 def test_names_do_not_depend_on_the_order_of_rows():
     order = FEATURES.index[::-1]
     compared = compare_segments(FEATURES.loc[order], LABELS.loc[order], catalog(), 0.95)

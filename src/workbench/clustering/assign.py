@@ -13,13 +13,12 @@ from workbench.clustering.choice import least_size
 from workbench.clustering.embed import embed
 from workbench.clustering.scoreboard import AFTER, MEAN, OURS, RFM, Slice
 from workbench.clustering.segmenter import MIN_CUSTOMERS, Segmenter
-from workbench.core.errors import InputError, QualityGate
+from workbench.core.errors import InputError, QualityGate, WorkbenchError
 from workbench.core.files import atomic_write
 from workbench.core.stats import order_by_content
 
-NOBODY_MOVED = movement.Moves(
-    *[np.arange(2)] * 2, *[(np.arange(2),) * 2] * 2, segments=2
-)  # two customers, for the columns of empty tables
+STILL = movement.Known(np.arange(2), np.arange(2), 2)  # two customers, for the columns of empty tables
+NOBODY_MOVED = movement.Moves(*STILL[:2], *[(np.arange(2),) * 2] * 2, segments=2, known=STILL)
 
 
 def read_slices(run: Any, catalog: pd.DataFrame) -> dict[str, Slice]:
@@ -123,17 +122,28 @@ def segment_sizes(segmenter: Segmenter, revenue: np.ndarray) -> pd.DataFrame:
 
 
 def read_previous(run: Any, customers: pd.Series) -> dict[str, Any]:
-    """What the last run of the company knows of its segments: segments, centres, registry, history, as_of; None each where there is none.
+    """What the last run of the company knows of its segments: segments, centres, registry, history; None each where there is none.
 
-    Also run, its name, and shared, whether it has any of these customers. With none in common (another key or ledger) nothing of it
-    is taken: its segments would be put down as gone for good.
+    Also run, its name, as_of, the latest day that a run of the company has judged, and apart, why nothing of it is taken: a table of it is damaged, or it has
+    none of these customers (another key or ledger) and its segments would be put down as gone for good.
     """
-    earlier = run.previous()
-    names = ("segments", "centres", "registry", "history")
-    found = {name: earlier.read(name) if earlier is not None and earlier.has(name) else None for name in names}
-    shared = found["segments"] is None or bool(found["segments"].customer_id.isin(customers).any())
-    found["as_of"] = earlier and earlier.config.as_of
-    return (found if shared else dict.fromkeys(found)) | {"run": earlier and earlier.path.name, "shared": shared}
+    earlier, names, apart = run.previous(), ("segments", "centres", "registry", "history"), ""
+    found: dict[str, Any] = dict.fromkeys((*names, "as_of", "run"))
+    if earlier is None:
+        return found | {"apart": apart}
+    try:
+        found |= {name: earlier.read(name) for name in names if earlier.has(name)}
+    except WorkbenchError as fault:
+        apart = fault.what
+    if not apart and found["segments"] is not None and not found["segments"].customer_id.isin(customers).any():
+        apart = "it has no customer in common with this one, as after a change of the key."
+    found = dict.fromkeys(found) if apart else found | {"as_of": run.judged_until()}
+    return found | {"run": earlier.path.name, "apart": apart}
+
+
+def count_segments(before: pd.DataFrame | None) -> int | None:
+    """The last run's segments (None: there was none) -> how many."""
+    return None if before is None else before.segment_id[before.segment_id >= 0].nunique()
 
 
 def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[str, Any]) -> pd.DataFrame:
@@ -144,7 +154,7 @@ def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[
 
 
 def read_moves(run: Any, segmenter: Segmenter, slices: Mapping[str, Slice]) -> movement.Moves | None:
-    """Segments one horizon ago, today and one horizon later, and the placebo pair (see `movement.observe_moves`)."""
+    """Segments one horizon ago, today and one horizon later (see `movement.observe_moves`)."""
     later = run.read("later_features").set_index("customer_id")[list(slices["full"].today)] if run.has("later_features") else None
     windows = run.config.features
     return movement.observe_moves(segmenter, slices, later, movement.shared_days(windows.window_days, windows.horizon_days))
@@ -158,7 +168,7 @@ def migration_of(moves: movement.Moves | None) -> pd.DataFrame:
 def forecast_of(segmenter: Segmenter, moves: movement.Moves | None) -> pd.DataFrame:
     """-> sizes one horizon from now if moves beyond chance go on (see `movement.forecast`); no rows where movement cannot be told."""
     sizes = np.bincount(segmenter.labels_, minlength=segmenter.n_segments_)
-    return movement.forecast(moves or NOBODY_MOVED, sizes, segmenter.seed)[: None if moves else 0]
+    return movement.forecast((moves or NOBODY_MOVED).known, sizes, segmenter.seed)[: None if moves else 0]
 
 
 def check_trust(certificate: pd.DataFrame, counts: pd.DataFrame) -> None:

@@ -21,16 +21,22 @@ from workbench.core.processor import on_one_thread
 RFM = ("recency_days", "order_count", "net_revenue")
 
 
-def rfm_grid(features: pd.DataFrame, parts: tuple[int, int, int] = (3, 3, 3)) -> np.ndarray:
-    """Recency x frequency x revenue in equal parts by rank -> 27 cells at most by default, one label per customer.
+def rfm_grid(
+    features: pd.DataFrame, parts: tuple[int, int, int] = (3, 3, 3), among: pd.DataFrame | None = None
+) -> np.ndarray:  # fmt: skip
+    """Recency x frequency x revenue in equal parts by mean rank among customers (these, if not told) -> 27 cells at most by default, one label per customer.
 
     One that is the same for everybody, and so no feature in use, divides nobody.
     """
     label = np.zeros(len(features), int)
     for column, count in zip(RFM, parts, strict=True):
         if column in features:
-            ranks = features[column].rank(method="average", pct=True)
-            label = label * count + np.clip(np.ceil(ranks * count).fillna(1).astype(int) - 1, 0, count - 1)
+            values, known = features[column].to_numpy(float), np.sort((features if among is None else among)[column].dropna())
+            ranks = (
+                (np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right") + 1) / 2 / max(len(known), 1)
+            )
+            cells = np.where(np.isnan(values), 0, np.ceil(ranks * count) - 1)
+            label = label * count + np.clip(cells.astype(int), 0, count - 1)
     return np.unique(label, return_inverse=True)[1]
 
 
@@ -50,10 +56,11 @@ def scaled(features: pd.DataFrame) -> np.ndarray:
     return StandardScaler().fit_transform(known.fillna(known.median().fillna(0.0)).to_numpy())
 
 
-def kmeans(matrix: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """k-means labels (10 starts), on one thread so that the order of sums is fixed."""
+def kmeans(matrix: np.ndarray, k: int, seed: int, everybody: np.ndarray | None = None) -> np.ndarray:
+    """k-means labels (10 starts) of these rows, or of everybody by these rows' centres; on one thread so that the order of sums is fixed."""
     with on_one_thread():
-        return KMeans(n_clusters=k, n_init=10, random_state=seed).fit_predict(matrix)
+        found = KMeans(n_clusters=k, n_init=10, random_state=seed).fit(matrix)
+        return found.labels_ if everybody is None else found.predict(everybody)
 
 
 def gaussian_mixture(matrix: np.ndarray, k: int, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.clustering import cluster, stability
-from workbench.clustering.representation import Space
+from workbench.clustering.representation import Space, twins
 from workbench.core.config import ClusteringSettings
 from workbench.core.stats import adjusted_r2, standardized_difference
 
@@ -35,6 +35,11 @@ class Knower:
         return self._space.crossed_coordinates(self.window, self._outcomes, self.window)[0]
 
     @functools.cached_property
+    def _once(self) -> np.ndarray:
+        """Whether a customer is the first of its `twins`: who is there twice is no second witness."""
+        return ~pd.Series(twins(self.window, self._outcomes)).duplicated().to_numpy()
+
+    @functools.cached_property
     def _values(self) -> np.ndarray:
         return self._outcomes.to_numpy(float) if self.has_history else self._matrix
 
@@ -53,10 +58,10 @@ class Knower:
         """
         if not self.has_history:
             return False
-        generator = np.random.default_rng(seed)
-        dealt = (generator.permutation(self._values) for _ in range(SHUFFLES))
-        chance = [max(mean_r2(values, some) for some in tried) for values in dealt]
-        return self.knowledge(labels) > np.mean(chance) + SURE * np.std(chance)
+        generator, values = np.random.default_rng(seed), self._values[self._once]
+        dealt = (generator.permutation(values) for _ in range(SHUFFLES))
+        chance = [max(mean_r2(some, placed[self._once]) for placed in tried) for some in dealt]
+        return mean_r2(values, labels[self._once]) > np.mean(chance) + SURE * np.std(chance)
 
     def alike(self, one: np.ndarray, other: np.ndarray) -> bool:
         """Whether no outcome (or coordinate) differs between two sets of those customers (flags), by Welch's test."""
@@ -129,12 +134,13 @@ def least_size(customers: int, min_size_share: float) -> float:
     return 0.8 * cluster.smallest(customers, min_size_share)
 
 
-def choose(cuts: dict[int, Cut], least: float = 0.0) -> pd.DataFrame:
+def choose(cuts: dict[int, Cut], least: float = 0.0, last: int | None = None) -> pd.DataFrame:
     """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard, each segment by its customers), surviving (their product),
     surviving_error, chosen; a row per number of groups, all figures after the repair.
 
     Chosen is the cut with most surviving knowledge, of those whose segments all have `least` customers where there are any (the wanted number
-    can keep a small one from being joined). surviving_error: standard error (over refits, paired) of how much less another cut
+    can keep a small one from being joined); where one with as many segments as the `last` run had is within its error, that one, so that numbers and
+    names do not flicker. surviving_error: standard error (over refits, paired) of how much less another cut
     has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
     window; nothing after as_of is read.
     """  # fmt: skip
@@ -148,7 +154,8 @@ def choose(cuts: dict[int, Cut], least: float = 0.0) -> pd.DataFrame:
     surviving = np.stack([c.surviving for c in cuts.values()])
     short = surviving[best] - surviving
     table["surviving_error"] = short.std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
-    return table.assign(chosen=table.index == best)
+    near = able[(able.n_repaired == last) & (surviving[best].mean() - able.surviving <= table.surviving_error[able.index])]
+    return table.assign(chosen=table.index == (near.surviving.idxmax() if len(near) else best))
 
 
 def _joined(

@@ -22,6 +22,8 @@ def aligned(X: pd.DataFrame, earlier: Any, outcomes: pd.DataFrame | None) -> tup
             "give fit both earlier and outcomes, or neither",
         )
     earlier = as_frame(earlier, X.columns, "The earlier window")
+    if not isinstance(outcomes, pd.DataFrame):
+        outcomes = as_frame(outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes, whose="The table of outcomes")
     nameless = any(isinstance(frame.index, pd.RangeIndex) for frame in (earlier, outcomes))  # then customers go by their places
     if outcomes.index.is_unique and earlier.index.isin(outcomes.index).all():
         outcomes = outcomes.loc[earlier.index]
@@ -35,14 +37,21 @@ def aligned(X: pd.DataFrame, earlier: Any, outcomes: pd.DataFrame | None) -> tup
 
 
 def as_frame(X: Any, wanted: Collection[str] | None = None, whose: str = "This table") -> pd.DataFrame:
-    """Features as a frame with names for columns; those of a bare array are named by their places. wanted: the columns to take.
+    """Features as a frame with names for columns; those of a bare array go by their places. wanted: the columns to take.
 
     Raises InputError where names repeat or lack, an array has another width, or a column is no number.
     """
     bare = not isinstance(X, pd.DataFrame)
     if bare:
+        shape = np.shape(X)
+        if len(shape) != 2 or not hasattr(X, "__array__") and not isinstance(X, (list, tuple)):
+            told = f"{whose} is a {type(X).__name__} of {len(shape)} dimensions, not a table."
+            raise InputError(
+                told, "Each customer needs a row, each feature a column.", "give a DataFrame or a dense array of two dimensions"
+            )
         X = np.asarray(X, float)
-        X = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+        placed = [f"x{i}" for i in range(X.shape[1])]
+        X = pd.DataFrame(X, columns=placed if wanted is None or len(placed) != len(wanted) else list(wanted))
     elif not all(isinstance(name, str) for name in X.columns):
         X = X.rename(columns=str)
     why = "Segments would rest on something else than what they are told of."

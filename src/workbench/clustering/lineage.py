@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 NOBODY = -1
-HALF = 0.5
+HALF, QUARTER = 0.5, 0.25
 STATES = ("proposed", "pilot", "active", "watch", "sunset")
 EXPIRY_DAYS = 365  # a segment that has not passed its certificate for so long is retired
 
@@ -23,7 +23,7 @@ def match_segments(
 
     Columns: segment_id, previous_id, previous_name, change, shared (customers in both), jaccard. Pairs are chosen together so that
     their Jaccard indices (and, among equals, their centres' closeness; Kuhn 1955) are best. continued: a pair that shares half of
-    either; split: more than half came from a segment that lives on elsewhere; merged: more than half went to one that lives on from
+    either and a quarter of both; split: more than half came from a segment that lives on elsewhere; merged: more than half went to one that lives on from
     another; born, gone: neither. Segment -1 takes no part; it stands where there is no counterpart.
     """
     both = now[now.segment_id >= 0].merge(before[before.segment_id >= 0], on="customer_id", suffixes=("", "_before"))
@@ -33,7 +33,7 @@ def match_segments(
     jaccard = pd.DataFrame(shared / union, shared.index, shared.columns)
     score = jaccard.to_numpy() + 0.01 * _closeness(jaccard, centres, centres_before)
     pairs = {jaccard.index[i]: jaccard.columns[j] for i, j in zip(*linear_sum_assignment(-score), strict=True)}
-    kept = {a: b for a, b in pairs.items() if shared.loc[a, b] > 0 and shared.loc[a, b] >= HALF * min(mine[a], theirs[b])}
+    kept = {a: b for a, b in pairs.items() if _lives_on(shared.loc[a, b], mine[a], theirs[b])}
     rows = [(a, *_origin(a, kept, shared, mine)) for a in mine.index]
     rows += [(*_fate(b, kept, shared, theirs),) for b in theirs.index if b not in kept.values()]
     names = before[before.segment_id >= 0].drop_duplicates("segment_id").set_index("segment_id").segment_name
@@ -44,6 +44,10 @@ def match_segments(
         shared=[int(shared.loc[pair]) if pair else 0 for pair in known],
         jaccard=[float(jaccard.loc[pair]) if pair else 0.0 for pair in known],
     ).astype({"change": "str"})
+
+
+def _lives_on(shared: int, mine: int, theirs: int) -> bool:
+    return shared > 0 and shared >= HALF * min(mine, theirs) and shared >= QUARTER * max(mine, theirs)
 
 
 def _sizes(segments: pd.DataFrame) -> pd.Series:
@@ -108,7 +112,7 @@ def build_registry(
     """-> registry: key, segment_id, state, verdict, since, last_passed, expires, evidence; a row per segment ever known.
 
     key stays with a segment from run to run ("s" and a number). earlier: the previous run's registry. States rise and fall only when
-    as_of is later than earlier_as_of: the same days looked at again are no new evidence. Segments that are gone or merged
+    as_of is later than earlier_as_of, the latest day that a run has judged: the same days looked at again are no new evidence. Segments that are gone or merged
     keep their row, with segment_id -1 and state sunset.
     """
     known = (

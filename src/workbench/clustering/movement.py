@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -35,10 +35,30 @@ def shared_days(window_days: int, horizon_days: int) -> Shared:
     return Shared(len(both) / window_days, float(np.mean(both // 7 % 2 != (both - horizon_days) // 7 % 2)))
 
 
-class Moves(NamedTuple):
-    """Segments of the same customers one horizon ago and now, both also by odd and by even weeks alone, and one horizon later (None if unknown, -1 gone).
+class Known(NamedTuple):
+    """Segments of the customers known one horizon ago and now: then, now and one horizon later (None if unknown, -1 gone); segments: how many there are."""
 
-    segments: how many there are; shared: by the two windows.
+    before: np.ndarray
+    now: np.ndarray
+    segments: int
+    later: np.ndarray | None = None
+
+    def of(self, rows: np.ndarray) -> Known:
+        """The same of some of the customers, with repeats if asked for."""
+        later = None if self.later is None else self.later[rows]
+        return self._replace(before=self.before[rows], now=self.now[rows], later=later)
+
+    @property
+    def moved(self) -> np.ndarray:
+        """-> (from, to) customers by their segments one horizon ago and now."""
+        return _crossed(self.before, self.now, self.segments)
+
+
+class Moves(NamedTuple):
+    """Segments of the same customers one horizon ago and now, both also by odd and by even weeks alone.
+
+    segments: how many there are; shared: by the two windows; known: those and all further customers known at both times, of whom half of
+    the weeks may tell nothing.
     """
 
     before: np.ndarray
@@ -46,14 +66,13 @@ class Moves(NamedTuple):
     halves_before: tuple[np.ndarray, np.ndarray]
     halves_now: tuple[np.ndarray, np.ndarray]
     segments: int
-    later: np.ndarray | None = None
     shared: Shared = NOTHING_SHARED
+    known: Known | None = None
 
     def of(self, rows: np.ndarray) -> Moves:
         """The same of some of the customers, with repeats if asked for."""
         before, now = (tuple(half[rows] for half in halves) for halves in (self.halves_before, self.halves_now))
-        later = None if self.later is None else self.later[rows]
-        return self._replace(before=self.before[rows], now=self.now[rows], halves_before=before, halves_now=now, later=later)
+        return self._replace(before=self.before[rows], now=self.now[rows], halves_before=before, halves_now=now)
 
     @property
     def observed(self) -> np.ndarray:
@@ -96,31 +115,35 @@ class Moves(NamedTuple):
         return np.mean([_crossed(*pair, self.segments) for pair in pairs], axis=0) / len(self.now)
 
 
+Some = TypeVar("Some", Moves, Known)
+
+
 def observe_moves(
     segmenter: Segmenter, slices: Mapping[str, Slice], later: pd.DataFrame | None = None, shared: Shared = NOTHING_SHARED
 ) -> Moves | None:
-    """Segments one horizon ago and today of the customers known at both times, also by odd and by even weeks alone, and one horizon later.
+    """Segments one horizon ago and today of the customers who bought in odd and in even weeks, then and now, and of all who are known at both times.
 
     All are placed in today's segments by the same models, which never saw them. later: features one horizon after as_of, which only judge a
-    forecast. shared: by the two windows. None where fewer than 30 customers bought in odd and in even weeks, then and now (only those are
-    looked at, and at most `sample_limit` of them), and where halves of weeks tell nothing of movement (see `Moves.net`).
+    forecast. shared: by the two windows. At most `sample_limit` customers are looked at. None where fewer than 30 bought in odd and in even weeks, then
+    and now, and where halves of weeks tell nothing of movement (see `Moves.net`).
     """
     full, halves = slices["full"], [slices["odd"], slices["even"]]
     known = full.earlier.index.intersection(full.today.index)
-    for half in halves:
-        known = known.intersection(half.today.index).intersection(half.earlier.index)
-    if len(known) < LEAST or (shared.days and abs(2 * shared.swapped - 1) < TOLD):
-        return None
     known = known[draw_rows(len(known), segmenter.sample_limit, segmenter.seed)]
-    then, today = full.earlier.loc[known], full.today.loc[known]
+    halved = np.logical_and.reduce([known.isin(index) for half in halves for index in (half.today.index, half.earlier.index)])
+    if halved.sum() < LEAST or (shared.days and abs(2 * shared.swapped - 1) < TOLD):
+        return None
+    then, today, both = full.earlier.loc[known], full.today.loc[known], known[halved]
     frames = [then, today]
-    frames += [_in_units_of(then, half.earlier.loc[known]) for half in halves]
-    frames += [_in_units_of(today, half.today.loc[known]) for half in halves]
+    frames += [_in_units_of(then.loc[both], half.earlier.loc[both]).reindex(known) for half in halves]
+    frames += [_in_units_of(today.loc[both], half.today.loc[both]).reindex(known) for half in halves]
     frames += [] if later is None else [later.reindex(known)]
     found = segmenter.space_.crossed_coordinates(then, full.earlier_outcomes.loc[known], *frames)
     before, now, *apart = (segmenter.place_coordinates(matrix)[0] for matrix in found)
     came = None if later is None else np.where(known.isin(later.index), apart[4], -1)
-    moves = Moves(before, now, tuple(apart[:2]), tuple(apart[2:4]), segmenter.n_segments_, came, shared)
+    odd_then, even_then, odd, even = (labels[halved] for labels in apart[:4])
+    everyone = Known(before, now, segmenter.n_segments_, came)
+    moves = Moves(before[halved], now[halved], (odd_then, even_then), (odd, even), segmenter.n_segments_, shared, everyone)
     return moves if np.isfinite(moves.net).all() else None
 
 
@@ -163,19 +186,23 @@ def surely_moved(moves: Moves, seed: int) -> np.ndarray:
 
 
 class Movement(NamedTuple):
-    """Share of so many customers that stand in another segment than one horizon ago (observed), and that moved beyond chance (net) with its 95 % interval."""
+    """Share of so many customers that stand in another segment than one horizon ago (observed), and that moved beyond chance (net) with its 95 % interval.
+
+    overlap: share of a window's days that lie in both windows.
+    """
 
     customers: int
     observed: float
     net: float
     low: float
     high: float
+    overlap: float = 0.0
 
 
 def net_movement(moves: Moves, seed: int) -> Movement:
     """What moved; the interval is over resampled customers."""
     low, high = np.nanquantile([beyond_chance(some) for some in _resampled(moves, seed)], [0.025, 0.975])
-    return Movement(len(moves.now), share_moved(moves), beyond_chance(moves), float(low), float(high))
+    return Movement(len(moves.now), share_moved(moves), beyond_chance(moves), float(low), float(high), moves.shared.days)
 
 
 def beyond_chance(moves: Moves) -> float:
@@ -194,32 +221,36 @@ def forecast_sizes(moved: np.ndarray, sizes: np.ndarray, horizons: int = 1) -> n
     What counts is how many more went from one segment to another than came back: wobble goes both ways. These flows are drawn towards
     none by the share of their squares that chance explains (James & Stein 1961, positive part; flow ± root of the moves both ways).
     """
-    totals, there = moved.sum(axis=1, keepdims=True), ~np.eye(len(sizes), dtype=bool)
-    flow = moved - moved.T
-    kept = max(0.0, 1 - (moved + moved.T)[there].sum() / max((flow**2).sum(), 1e-12))
-    rates = kept * np.maximum(flow, 0) / np.maximum(totals, 1)
+    there = ~np.eye(len(sizes), dtype=bool)
+    kept = max(0.0, 1 - (moved + moved.T)[there].sum() / max(((moved - moved.T) ** 2).sum(), 1e-12))
+    return sizes @ np.linalg.matrix_power(_rates(moved, kept), horizons)
+
+
+def _rates(moved: np.ndarray, kept: float) -> np.ndarray:
+    """-> (from, to) which part of a segment goes where, if of what went one way more than the other so much goes on."""
+    rates = kept * np.maximum(moved - moved.T, 0) / np.maximum(moved.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(rates, 1 - rates.sum(axis=1))
-    return sizes @ np.linalg.matrix_power(rates, horizons)
+    return rates
 
 
-def forecast(moves: Moves, sizes: np.ndarray, seed: int) -> pd.DataFrame:
+def forecast(known: Known, sizes: np.ndarray, seed: int) -> pd.DataFrame:
     """-> segment_id, customers, expected (see `forecast_sizes`), expected_low, expected_high (95 % of sizes that may come), change.
 
     Sizes that may come: of resampled customers as many move as did, drawn anew (Poisson), and of what went one way more than the other
     any part goes on, as nobody knows.
     """
     generator, sizes, drawn = np.random.default_rng(seed), sizes.astype(float), []
-    expected = forecast_sizes(_crossed(moves.before, moves.now, len(sizes)), sizes)
-    for some in _resampled(moves, seed):
-        moved = _crossed(some.before, some.now, len(sizes)) * sizes.sum() / len(some.now)
-        goes_on = moved - (1 - generator.random()) * (moved - moved.T) / 2
-        come = generator.poisson(goes_on)
-        drawn.append(np.maximum(sizes - come.sum(axis=1) + come.sum(axis=0), 0))
+    expected = forecast_sizes(known.moved, sizes)
+    for some in _resampled(known, seed):
+        goes_on = sizes @ _rates(some.moved, generator.random())
+        usual = (some.moved + some.moved.T) / 2 * sizes.sum() / len(some.now)
+        chance = generator.poisson(usual) - usual
+        drawn.append(np.maximum(goes_on - chance.sum(axis=1) + chance.sum(axis=0), 0))
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     return pd.DataFrame(
         {
             "segment_id": np.arange(len(sizes)), "customers": sizes.astype(int), "expected": expected,
-            "expected_low": np.minimum(low, expected), "expected_high": np.maximum(high, expected), "change": expected / np.maximum(sizes, 1) - 1,
+            "expected_low": low, "expected_high": high, "change": expected / np.maximum(sizes, 1) - 1,
         }
     )  # fmt: skip
 
@@ -235,31 +266,30 @@ class Backtest(NamedTuple):
     high: float
 
 
-def backtest(moves: Moves, seed: int) -> Backtest | None:
+def backtest(known: Known, seed: int) -> Backtest | None:
     """The forecast against the sizes one horizon after as_of, over the customers known at all three times; None where that is not reached by at least 30.
 
     The error is half the sum of the differences between shares (total variation distance): the share of customers that would
     have to change segments for the forecast to be right. Nothing of the forecast is learned after as_of; the interval is over resampled
     customers, the moves that it goes on from held as they were seen.
     """
-    if moves.later is None or (moves.later >= 0).sum() < LEAST:
+    if known.later is None or (known.later >= 0).sum() < LEAST:
         return None
-    k = moves.segments
-    moved = _crossed(moves.before, moves.now, k)
+    k, moved = known.segments, known.moved
 
-    def errors(some: Moves) -> tuple[float, float]:
+    def errors(some: Known) -> tuple[float, float]:
         there = some.of(np.flatnonzero(some.later >= 0))
         now, came = (np.bincount(labels, minlength=k) / len(there.now) for labels in (there.now, there.later))
         ahead = forecast_sizes(moved, now)
         return float(np.abs(ahead - came).sum() / 2), float(np.abs(now - came).sum() / 2)
 
-    ours, still = errors(moves)
-    gains = [a - b for a, b in map(errors, _resampled(moves, seed))]
+    ours, still = errors(known)
+    gains = [a - b for a, b in map(errors, _resampled(known, seed))]
     low, high = np.quantile(gains, [0.025, 0.975])
-    return Backtest(int((moves.later >= 0).sum()), ours, still, ours - still, float(low), float(high))
+    return Backtest(int((known.later >= 0).sum()), ours, still, ours - still, float(low), float(high))
 
 
-def _resampled(moves: Moves, seed: int) -> list[Moves]:
+def _resampled(moves: Some, seed: int) -> list[Some]:
     generator, count = np.random.default_rng(seed), len(moves.now)
     return [moves.of(generator.integers(0, count, count)) for _ in range(RESAMPLES)]
 

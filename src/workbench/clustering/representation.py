@@ -89,11 +89,11 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def crossed_coordinates(self, earlier: pd.DataFrame, outcomes: pd.DataFrame, *frames: pd.DataFrame) -> list[np.ndarray]:
         """Frames of the earlier window's customers (same index) in this space, each predicted by models that never saw the customer.
 
-        The customers are halved, the models of one half serve the other; the same model serves a customer in every frame.
+        The customers are halved, `twins` kept together; the models of one half serve the other; the same model serves a customer in every frame.
         """
         if not self.models_:
             return [self.transform(frame) for frame in frames]
-        names, half = list(self.models_), np.arange(len(earlier)) % 2 == 0
+        names, half = list(self.models_), twins(earlier, outcomes) % 2 == 0
         crossed = [pd.DataFrame(np.nan, index=frame.index, columns=names) for frame in frames]
         for mine in (half, ~half):
             models = learn(earlier[~mine], outcomes[~mine], self.seed, names)
@@ -111,6 +111,17 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _filled(self, X: pd.DataFrame) -> pd.DataFrame:
         return finite(X[list(self.feature_names_in_)]).fillna(self.medians_)
+
+
+def twins(features: pd.DataFrame, outcomes: pd.DataFrame) -> np.ndarray:
+    """-> a number per customer, by first appearance; the same for one customer who is there twice: a model that saw the one knows the other.
+
+    Those are alike in every feature and every outcome, of which one is neither missing nor 0 or 1: many have ordered nothing.
+    """
+    told = pd.util.hash_pandas_object(pd.concat([features, outcomes], axis=1), index=False).to_numpy().copy()
+    alone = ~(outcomes.notna() & ~outcomes.isin([0, 1])).any(axis=1).to_numpy()
+    told[alone] = np.flatnonzero(alone)
+    return pd.factorize(told)[0]
 
 
 def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[str] | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from workbench.clustering.representation import finite
 DEPTH = 4
 MOST_PATHS = 3
 FOLDS = 5
-MIN_LEAF = 0.002  # of the customers
+MIN_LEAF, LEAST_LEAF = 0.01, 5  # of the customers; a fifth of that fits better those that it was drawn from alone
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _paths(features: pd.DataFrame, values: pd.DataFrame, member: np.ndarray, see
     """
     if member.sum() < 2 or member.all():
         return []
-    leaf = max(2, round(MIN_LEAF * len(features)))
+    leaf = max(LEAST_LEAF, round(MIN_LEAF * len(features)))
     tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, class_weight="balanced", random_state=seed)
     tree.fit(values.to_numpy(), member)
     if tree.get_n_leaves() == 1:  # nothing tells members from others

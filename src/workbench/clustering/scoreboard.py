@@ -15,7 +15,6 @@ from workbench.clustering import baselines
 from workbench.clustering.choice import mean_r2
 from workbench.clustering.representation import Each
 from workbench.clustering.segmenter import Segmenter, draw_rows
-from workbench.clustering.stability import best_jaccard
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
@@ -26,7 +25,6 @@ OURS, MACRO, RFM, RFM_EQUAL, KMEANS, MIXTURE, PLAIN, PLAIN_CHOSEN, KMEANS_AWARE 
 )  # fmt: skip
 MEAN = "mean of outcomes"
 SEEDS = 3
-SPLITS = 3  # of the customers in halves; one split differs from another by a few hundredths
 NULLS = 20  # permutations that say what agreement chance gives
 RESAMPLES = 200  # of customers, for the standard errors of adjusted R²
 AFTER, BEFORE, NEVER = "after as_of", "one horizon earlier", "not yet"  # where `score_methods` judges
@@ -90,12 +88,14 @@ class Method:
 
 
 def fit_slice(
-    part: Slice, settings: ClusteringSettings, relevance: pd.Series, each: Each = map, k: int | None = None
+    part: Slice, settings: ClusteringSettings, relevance: pd.Series, each: Each = map, k: int | None = None, last: int | None = None
 ) -> Segmenter:  # fmt: skip
-    """A segmenter on a slice; each: see `Segmenter.fit`; k: exactly so many segments, where its fits give enough to choose from."""
+    """A segmenter on a slice; each, last: see `Segmenter.fit`; k: exactly so many segments, where its fits give enough to choose from."""
     band = {} if k is None else {"min_segments": k, "max_segments": k}
     segmenter = Segmenter.of(settings.model_copy(update=band))
-    return segmenter.fit(part.today, earlier=part.earlier, outcomes=part.earlier_outcomes, relevance=relevance, each=each)
+    return segmenter.fit(
+        part.today, earlier=part.earlier, outcomes=part.earlier_outcomes, relevance=relevance, each=each, last=last
+    )
 
 
 def fit_halves(
@@ -106,29 +106,6 @@ def fit_halves(
         return {half: fit_slice(slices[half], settings, relevance, each, k) for half in ("odd", "even")}
     except (QualityGate, InputError):  # too alike, too scattered or too few
         return {}
-
-
-def found_anew(part: Slice, settings: ClusteringSettings, relevance: pd.Series, k: int) -> float:
-    """How much of a segment is found among other customers: mean Jaccard over them; NaN where half of the customers gives no k segments.
-
-    Customers are halved at random, space and k segments are learned anew in each half, and all (of more than `sample_limit` so many) are placed by both; each
-    segment of one half is compared with its best match of the other (Lange et al. 2004; Jaccard after Hennig 2007), averaged over `SPLITS`.
-    Other than in the certificate's refits no customer is in both, and the space is not held.
-    """
-    part = part.of(part.today.index[draw_rows(len(part.today), settings.sample_limit, settings.seed)])
-    gone = part.earlier.index.difference(part.today.index, sort=False)
-    everyone, generator, found = part.today.index.append(gone), np.random.default_rng(settings.seed), []
-    for _ in range(SPLITS):
-        first = generator.random(len(everyone)) < 0.5
-        try:
-            one, other = (
-                fit_slice(part.among(everyone[m]), settings, relevance, k=k).predict(part.today) for m in (first, ~first)
-            )
-        except (QualityGate, InputError):  # too alike, too scattered or too few
-            return np.nan
-        pairs = ((one, other), (other, one))
-        found += [np.average(best_jaccard(a, b, a.max() + 1), weights=np.bincount(a)) for a, b in pairs]
-    return float(np.mean(found))
 
 
 def methods(settings: ClusteringSettings, slices: Mapping[str, Slice], fitted: Mapping[str, Segmenter]) -> dict[str, Method]:

@@ -59,15 +59,16 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def fit(
         self, X: Any, y: Any = None, *, earlier: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None,
-        relevance: pd.Series | None = None, each: Each = map,
+        relevance: pd.Series | None = None, each: Each = map, last: int | None = None,
     ) -> Segmenter:  # fmt: skip
         """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it.
 
-        each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
+        last: how many segments the last run had, which are made again where another number is no better for sure (see `choice.choose`). each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
         """
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)  # of an earlier fit: one that fails leaves nothing
         self._settings()  # wrong parameters are told before anything is computed
+        named = isinstance(X, pd.DataFrame)
         X, relevance = as_frame(X), None if relevance is None else relevance.rename(index=str)
         if len(X) < MIN_CUSTOMERS:
             raise InputError(
@@ -76,6 +77,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
                 "lengthen features.window_days, move as_of, or check what notebook 01 linked",
             )
         self.n_features_in_ = X.shape[1]
+        if named:
+            self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        if not X.shape[1]:  # nothing in use: there is nothing to learn outcomes from either
+            self._check_varied(X.to_numpy())
         self.rows_ = rows = sample_rows(X, self.sample_limit, self.seed)
         if earlier is not None or outcomes is not None:
             earlier, outcomes = aligned(X, earlier, outcomes)
@@ -86,7 +91,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         )
         self.predicted_ = predicted = self.space_.predict(X, each)
         self.matrix_ = self.space_.transform(X.iloc[rows], None if predicted is None else predicted.iloc[rows])
-        self._check_varied()
+        self._check_varied(self.matrix_)
         pool, settings = self._pool()
         self.held_size_share_ = settings.min_size_share
         free = self.min_segments < self.max_segments  # to choose and to join; a wanted number needs no trials
@@ -105,7 +110,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             raise _too_few(self, pool)
         # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
         least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings.min_size_share)
-        self.counts_ = table = choice.choose(cuts, least)
+        self.counts_ = table = choice.choose(cuts, least, last)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows, each)
@@ -118,6 +123,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "centres_")
         tried = [cut.belongs[self._knower.place(cut.centres)] for cut in self._cuts.values()]
         return self._knower.beyond_chance(tried[list(self._cuts).index(self.base_count_)], tried, self.seed)
+
+    def __sklearn_tags__(self) -> Any:
+        """Missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def look_back(self) -> pd.DataFrame | None:
         """-> coordinates one horizon ago (at most `sample_limit` customers of the earlier window), of models that never saw the customer.
@@ -188,11 +199,11 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     def _borders(self) -> Borders:
         return Borders(self.space_, self.centres_, self.centre_segment_)
 
-    def _check_varied(self) -> None:
-        kinds = len(np.unique(np.round(self.matrix_, 9), axis=0))
+    def _check_varied(self, matrix: np.ndarray) -> None:
+        kinds = len(np.unique(np.round(matrix, 9), axis=0)) if matrix.shape[1] else 1
         if kinds < 2 * self.min_segments:
             raise QualityGate(
-                f"{len(self.matrix_):,} customers are of only {kinds} kind{'' if kinds == 1 else 's'}: nothing else in use tells them apart.",
+                f"{len(matrix):,} customers are of only {kinds} kind{'' if kinds == 1 else 's'}: nothing else in use tells them apart.",
                 f"{self.min_segments} or more segments of them would be made up.",
                 "lower clustering.min_segments, or see in feature_catalog why features are not used",
             )

@@ -99,16 +99,21 @@ def _jaccard(overlap: np.ndarray, sizes: np.ndarray | None = None) -> np.ndarray
     return overlap / np.maximum(union, 1)
 
 
-def certificate(segments: pd.DataFrame, agreement: np.ndarray, seeds: np.ndarray, knows: bool) -> pd.DataFrame:
-    """Sizes and shares per segment, agreement (refits, segments), the same over seeds -> the same + stability and a verdict.
+def certificate(
+    segments: pd.DataFrame, agreement: np.ndarray, seeds: np.ndarray, knows: bool, anew: np.ndarray
+) -> pd.DataFrame:  # fmt: skip
+    """Sizes and shares per segment, agreement (refits, segments), the same over seeds and of halves learned anew -> the same + stability and a verdict.
 
     stability: mean Jaccard over refits; stability_low, stability_high: its 5th and 95th percentile over refits. seed_stability: mean
-    Jaccard when everybody is fitted again with other seeds. Verdict after Hennig: pass from a mean of 0.75 where the 5th percentile
-    is 0.5 too (below, a group counts as dissolved), watch from a mean of 0.5, else fail. What is not known to tell anything of the future (knows) is no better than watch: borders drawn through noise can be steady, too.
+    Jaccard when everybody is fitted again with other seeds; found_anew: when space and segments are learned anew from half of the customers
+    (NaN where that cannot be told, see `find_anew`). Verdict after Hennig: pass from a stability of 0.75 where the 5th percentile and found_anew
+    are 0.5 too (below, a group counts as dissolved), watch from a stability of 0.5, else fail. What is not known to tell anything of the
+    future (knows) is no better than watch: borders drawn through noise can be steady, too.
     """
-    stability = agreement.mean(axis=0)
+    stability, found = agreement.mean(axis=0), anew.mean(axis=0)
     low, high = np.quantile(agreement, [0.05, 0.95], axis=0)
-    verdict = np.select([(stability >= PASS) & (low >= WATCH) & knows, stability >= WATCH], ["pass", "watch"], "fail")
+    passed = (stability >= PASS) & (low >= WATCH) & ~(found < WATCH) & knows
     return segments.assign(
-        stability=stability, stability_low=low, stability_high=high, seed_stability=seeds.mean(axis=0), verdict=verdict
-    ).astype({"verdict": "str"})
+        stability=stability, stability_low=low, stability_high=high, seed_stability=seeds.mean(axis=0), found_anew=found,
+        verdict=np.select([passed, stability >= WATCH], ["pass", "watch"], "fail"),
+    ).astype({"verdict": "str"})  # fmt: skip

@@ -203,6 +203,7 @@ CONTRACTS: dict[str, Contract] = {
             "stability": SHARE_OR_NOT,
             "stability_low": SHARE_OR_NOT,
             "stability_high": SHARE_OR_NOT,
+            "found_anew": SHARE_OR_NOT,
             "verdict": Column("text", among=("pass", "watch", "fail")),
         },
     ),  # fmt: skip

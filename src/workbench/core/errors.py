@@ -35,7 +35,7 @@ class WorkbenchError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
-class InputError(WorkbenchError):
+class InputError(WorkbenchError, ValueError):
     """A source file or table that cannot be used (exit code 2)."""
 
     exit_code = 2

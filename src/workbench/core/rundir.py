@@ -281,6 +281,14 @@ class Run:
         """
         return None if self.manifest["mode"] == "lab" else last_finished(self.path.parent, self.manifest["company"], self)
 
+    def judged_until(self) -> dt.date | None:
+        """The latest as-of day of any earlier finished run of the same company; None where there is none."""
+        days = [
+            dt.date.fromisoformat(run.manifest["as_of"])
+            for run in finished_runs(self.path.parent, self.manifest["company"], self)
+        ]
+        return max(days, default=None)
+
     def has(self, name: str) -> bool:
         """Whether the run holds the table."""
         return self._record(name) is not None
@@ -304,7 +312,7 @@ class Run:
         owner = next((s for s in STAGES if name in self.manifest["stages"].get(s, {}).get("tables", {})), self._stage or "ingest")
         again = f"workbench run --resume --run-id {self.path.name} --from {owner}"
         if self.manifest["state"] == "finished":
-            again = "restore the file, or run again under another name: a finished run is never changed"
+            again = "restore the file, or move that run's folder away and run again under another name: a finished run is never changed"
         if record is None:
             raise InputError(f'{self.path} has no table "{name}".', "This stage builds on it.", again)
         found = sha256(path) if path.exists() else "no file"
@@ -359,12 +367,16 @@ def last_finished(folder: Path, company: str, before: Run | None = None) -> Run 
 
     The one that `latest` points to, or where that is another company's, the one that was begun last.
     """
+    return next(finished_runs(folder, company, before), None)
+
+
+def finished_runs(folder: Path, company: str, before: Run | None = None) -> Iterator[Run]:
+    """All of them, see `last_finished`; the one that `latest` points to comes twice."""
     for run in _newest_first(folder):
         told = run.manifest
         is_early = before is None or (run.path != before.path and told["created_at"] <= before.manifest["created_at"])
         if is_early and (told["mode"], told["state"], told["company"]) == ("run", "finished", company):
-            return run
-    return None
+            yield run
 
 
 def _newest_first(folder: Path) -> Iterator[Run]:

@@ -107,7 +107,7 @@ def _kaplan_meier(days: np.ndarray, event: np.ndarray, seen: np.ndarray, earlies
     """Durations, whether they ended, how long each was seen -> days (0, 28, …), value, ci_low, ci_high, at_risk.
 
     earliest: the first day at which anybody could end. Where nobody or everybody has ended, the interval is Wilson's over the
-    customers seen so long: Greenwood's would have no width.
+    customers seen so long: Greenwood's would have no width. A curve ends where too few are left in sight to tell.
     """
     times, ending, order = np.unique(days[event]), np.sort(days[event]), np.sort(days)
     risk = len(days) - np.searchsorted(order, times, side="left")
@@ -125,4 +125,5 @@ def _kaplan_meier(days: np.ndarray, event: np.ndarray, seen: np.ndarray, earlies
     known = grid < earliest
     left = len(days) - np.searchsorted(order, grid, side="left")
     frame = pd.DataFrame({"days": grid.astype("int64"), "value": s, "ci_low": np.where(known, 1.0, low), "ci_high": np.where(known, 1.0, high), "at_risk": left})  # fmt: skip
-    return frame[watched >= FEWEST]
+    lost = len(days) - left - np.searchsorted(ending, grid, side="left")  # out of sight before they ended
+    return frame[(watched >= FEWEST) & ((left >= FEWEST) | (lost == 0))]

@@ -40,12 +40,14 @@ def _mean_effect(wide: pd.DataFrame, signs: dict[str, int]) -> pd.Series:
 
 
 def unmet_needs(drivers: pd.DataFrame, quotes: pd.DataFrame, compared: pd.DataFrame, catalog: pd.DataFrame) -> pd.Series:
-    """segment_id -> needs in words: frustrations told, the topic written about most where members surely do so more than everybody,
-    and goods looked at online more than others but bought no more than others."""
+    """segment_id -> needs in words: frustrations told, the topic written about most where members surely do so more than everybody, also for
+    the orders that they make, and goods looked at online more than others but bought no more than others."""
     needs: dict[int, list[str]] = {}
     for row in drivers[drivers.aspect == "frustration"].itertuples():
         needs.setdefault(row.segment_id, []).append(row.claim)
-    for row in quotes[quotes.ci_low > quotes.base].itertuples():
+    orders = compared[compared.feature == "order_count"].set_index("segment_id")
+    occasions = quotes.segment_id.map(orders.value / orders.base).fillna(1.0)  # who orders more often has more to write about
+    for row in quotes[quotes.ci_low > quotes.base * np.maximum(occasions, 1)].itertuples():
         needs.setdefault(row.segment_id, []).append(
             f"{row.topic} ({row.share:.0%} of members wrote, all customers {row.base:.0%})"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -73,15 +73,17 @@ SENSITIVE = re.compile(
 
 
 def name_segments(
-    compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c", kept: Mapping[int, str] | None = None
-) -> pd.Series:
+    compared: pd.DataFrame, catalog: pd.DataFrame, sizes: pd.Series, kind: str = "b2c", kept: Mapping[int, str] | None = None,
+    given: Iterable[str] = (),
+) -> pd.Series:  # fmt: skip
     """All comparisons (see `compare_segments`) -> segment_id: name; unique, at most four words, the same for the same data.
 
     The two strongest traits of different kinds make the name: "Large-order high-discount shoppers", or with a category
     "Large-order produce buyers"; kind b2b: "accounts". kept: names that segments have already (see `kept_names`, `still_true`).
-    Larger segments choose first; a taken name gives way to the next pair.
+    Larger segments choose first; a taken name gives way to the next pair. given: names of the last run's segments, which nobody else gets now:
+    a list that goes by the name would reach other people.
     """
-    return _choose(compared, catalog, sizes, partial(_candidates, people=PEOPLE[kind]), kept or {})
+    return _choose(compared, catalog, sizes, partial(_candidates, people=PEOPLE[kind]), kept or {}, given)
 
 
 def still_true(
@@ -171,8 +173,9 @@ def _choose(
     sizes: pd.Series,
     candidates: Callable[[list[Trait]], Iterator[str]],
     kept: Mapping[int, str],
+    given: Iterable[str] = (),
 ) -> pd.Series:
-    told = catalog.set_index("feature")
+    told, owned = catalog.set_index("feature"), {_words(name) for name in given}
     taken = {_words(name): (segment, name) for segment, name in kept.items() if segment in sizes.index}
     named = {segment for segment, _ in taken.values()}
     for segment in sizes.drop(list(named)).sort_values(ascending=False, kind="stable").index:
@@ -181,7 +184,9 @@ def _choose(
         # Where these are taken, traits that are surely there but small set it apart, as they keep a name.
         small = candidates(_traits(compared, segment, told, 0.0)) if traits else ()
         numbered = (f"{strong[0]}, variant {number}" for number in itertools.count(2))  # only where words run out
-        name = next(name for name in itertools.chain(strong, small, numbered) if _words(name) not in taken)
+        name = next(
+            name for name in itertools.chain(strong, small, numbered) if _words(name) not in taken and _words(name) not in owned
+        )
         taken[_words(name)] = (segment, name)
     return pd.Series(dict(taken.values())).sort_index()
 

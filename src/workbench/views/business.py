@@ -47,7 +47,7 @@ def say_case(case: pd.DataFrame, total: dict[str, float], currency: str) -> str:
 
 def _say_action(row: tuple, currency: str) -> str:
     try_it = "pilot it first, half treated" if row.power >= ENOUGH else "too few to pilot alone"
-    sure = "" if row.verdict == "pays" else f"; pays with a chance of {row.pays:.0%}, {row.verdict}: {try_it}"
+    sure = "" if row.verdict == "pays" else f"; pays from an uplift of {row.break_even:.1%}, {row.verdict}: {try_it}"
     limit = "" if row.chosen else f". **Not within the limits:** {theme.plain(row.reason)}"
     return f"**{theme.plain(row.treatment[:1].upper() + row.treatment[1:])}** for {theme.plain(row.segment_name)} at {row.scenario} ({row.customers:,} customers, {row.reachable:,.0f} reachable): {_money(row.value, currency)}, {_range(row.value_low, row.value_high)}{sure}{limit}"  # fmt: skip
 
@@ -61,36 +61,31 @@ def say_waiting(case: pd.DataFrame, currency: str) -> str:
         if pd.notna(lapsing)
         else "No chance of lapsing is predicted, so what leaves by itself is not known."
     )
-    return f"**Cost of not acting.** {told} Each month of waiting gives up {_money(chosen.lost_per_month.sum(), currency, '{:,.0f}')} of expected value of the {len(chosen)} actions within all limits; where an action cannot be told from zero, neither can this."  # fmt: skip
+    return f"**Cost of not acting.** {told} Each month of waiting gives up {_money(chosen.lost_per_month.sum(), currency, '{:,.0f}')} of expected value of {_actions(len(chosen))} within all limits; where an action cannot be told from zero, neither can this."  # fmt: skip
 
 
 def say_pilots(case: pd.DataFrame, pooled: pd.DataFrame) -> str:
     """business_case + pooled pilots -> Markdown: what to try first, alone or with all segments of a treatment together."""
-    ranked = case[(case.pilot_score > 0) & (case.value > 0)].sort_values("pilot_score", ascending=False).head(2)
+    ranked = case[(case.pilot_score > 0) & (case.value > 0)].sort_values("pilot_score", ascending=False)
     if ranked.empty:
         return "**No pilot is worth it:** no action has value, a segment that holds, and customers enough to see anything."
+    large = ranked[ranked.power >= ENOUGH].head(2)
     told = "; ".join(
-        f"{theme.plain(r.treatment)} for {theme.plain(r.segment_name)} (if it works, seen with {r.power:.0%}; uplifts from {r.detectable_uplift:.0%} with 80%)" for r in ranked.itertuples()
+        f"{theme.plain(r.treatment)} for {theme.plain(r.segment_name)} (if it works, seen with {r.power:.0%}; uplifts from {r.detectable_uplift:.0%} with 80%)" for r in large.itertuples()
     )  # fmt: skip
     same = pooled[pooled.treatment.isin(ranked.treatment)]
-    small = (
-        "**Segments are too small to pilot alone**"
-        if ranked.power.max() < ENOUGH
-        else "Some segments are large enough to pilot alone"
-    )
-    alone = f"{small}; first by value, feasibility and power: {told}."
-    if same.empty:
-        return alone
-    first = same.iloc[0]
-    even = "Even together they may fail to show it" if first.power < ENOUGH else "Together they would show it"
-    all_of = (
-        f"all {first.segments} segments that get it (also those that did not pass)"
-        if first.segments > 1
-        else "the segment that gets it"
-    )
+    small = f"**Segments are too small to pilot alone:** an effect of the size assumed would be seen with {ranked.power.max():.0%} at best."
+    alone = f"Large enough to pilot alone, first by value, feasibility and power: {told}." if len(large) else small
+    keep = "" if len(large) else " Until there are more customers or horizons to test on, keep what runs."
+    together = same[same.segments > 1].sort_values("power", ascending=False, kind="stable")
+    if together.empty:
+        return alone + keep
+    first = together.iloc[0]
+    shown = first.power >= ENOUGH
     return (
-        f"{alone} {even}: **{theme.plain(first.treatment)}** over {all_of} reaches "
-        f"{first.addressed:,.0f} customers, and if it works, an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
+        f"{alone} {'Together they would show it' if shown else 'Even together they may fail to show it'}: **{theme.plain(first.treatment)}** over all {first.segments} segments that get it (also those "
+        f"that did not pass) reaches {first.addressed:,.0f} customers, and if it works, an uplift of {first.uplift:.0%} is seen with a chance of {first.power:.0%}, one of {first.detectable_uplift:.1%} with 80%."
+        f"{'' if shown else keep}"
     )
 
 
@@ -184,6 +179,10 @@ def chart_tornado(sensitivity: pd.DataFrame, most: int = 8) -> Axes:
     axes.set_xlabel("expected value of all of them together (line: all as expected, dashed: zero)")
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)  # a bar or a line may be anywhere inside
     return axes
+
+
+def _actions(count: int) -> str:
+    return f"{count} action{'' if count == 1 else 's'}"
 
 
 def _money(value: float, currency: str, form: str = MONEY) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from workbench.clustering.anew import Anew
     from workbench.clustering.movement import Backtest, Movement
 
 MEAN = "mean of outcomes"
@@ -32,6 +33,7 @@ OURS, MACRO, RFM, RFM_EQUAL, PLAIN, PLAIN_CHOSEN, AWARE = (
 )  # fmt: skip
 AFTER, BEFORE, NEVER = "after as_of", "one horizon earlier", "not yet"  # where the scoreboard is judged
 OVERLAP = 2  # own spreads between two centres; customers near the border could then belong to either
+SHAPES = "osD^"  # of segments on the map in turn: no palette alone tells so many apart
 BESIDES_BUYING = ("future_engaged_days", "future_tickets", "future_score")
 BOARD_HEADS = {
     "method": "method", "n_segments": "groups", "r2_adjusted": "adjusted R²", "interval": "95% interval",
@@ -87,21 +89,22 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
         ]
     )
     best, theirs = best_rival(board)
-    named = f"the {best}" if best in (RFM, RFM_EQUAL) else best
-    verdict = (
-        f"**It explains {ours:.1%} of the variance of outcomes, {named} {theirs:.1%}"
-        + (
-            f": surely more. Use {named}.**"
-            if mean.lead_high[best] < 0
-            else f", a difference that chance can make: {named} does as well, and is simpler. Use {named}.**"
+    named = named_method(best)
+    easier = "" if best in (RFM, RFM_EQUAL) else f", {ours / rfm:.2f} times the RFM grid"
+    if theirs >= ours:
+        even = f", a difference that chance can make: {named} does as well, and is simpler"
+        sure = ": surely more" if mean.lead_high[best] < 0 else even
+        verdict = f"**It explains {ours:.1%} of the variance of outcomes, {named} {theirs:.1%}{sure}. Use {named}.**"
+    elif mean.lead_low[RFM] <= 0:
+        verdict = f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
+    elif mean.lead_low[best] <= 0:
+        verdict = f"**It explains {ours:.1%} of the variance of outcomes, {named} {theirs:.1%}: a difference that chance can make. {named[:1].upper()}{named[1:]} is simpler.**"
+    else:
+        verdict = (
+            f"**Where it wins:** {'out of time' if judged == AFTER else BEFORE} it explains {ours:.1%} ({mean.r2_low[OURS]:.1%} to {mean.r2_high[OURS]:.1%}) of the variance of {_counted(board, names)}, "
+            f"{_of_ceiling(ours, mean.ceiling[OURS])}; {ours / theirs:.2f} times {named}, the best without this space{easier}{_of_buying(board)} and "
+            f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
         )
-        if theirs >= ours
-        else f"**Where it wins:** {'out of time' if judged == AFTER else BEFORE} it explains {ours:.1%} of the variance of {_counted(board, names)} ({mean.r2_low[OURS]:.1%} to "
-        f"{mean.r2_high[OURS]:.1%}), {_of_ceiling(ours, mean.ceiling[OURS])}, {ours / rfm:.2f} times the RFM grid{_of_buying(board)} and "
-        f"{ours / mean.r2_adjusted[PLAIN]:.2f} times plain UMAP + HDBSCAN on every feature{_chosen(ours, mean)}."
-        if mean.lead_low[RFM] > 0
-        else f"**It explains {ours:.1%} of the variance of outcomes, the RFM grid {rfm:.1%}: a difference that chance can make. Use the RFM grid.**"
-    )
     enough = ", no less: treat by them" if mean.r2_adjusted[MACRO] >= ours else ""
     coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}{enough}."
     aware = mean.r2_adjusted[AWARE]
@@ -109,6 +112,12 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     return " ".join(
         [*_looking_back(judged), weak, _found_again(board), verdict, coarse, *([kmeans] if aware > 0.95 * ours else [])]
     )
+
+
+def named_method(method: str) -> str:
+    """A method of the scoreboard in the middle of a sentence."""
+    article = {RFM: "the ", RFM_EQUAL: "the "}.get(method, "a " if method.startswith("Gaussian mixture") else "")
+    return article + method
 
 
 def best_rival(board: pd.DataFrame) -> tuple[str, float]:
@@ -143,7 +152,7 @@ def _found_again(board: pd.DataFrame) -> str:
         return "Half of the weeks alone gives no segments, so whether the same are found again cannot be told."
     by_ami, by_ari = (mean[measure][OURS] > mean[measure][RFM_EQUAL] for measure in ("replication_ami", "replication_ari"))
     better = "more than" if by_ami else "no more than"
-    parted = ": the two do not agree on which is found again better" if by_ami != by_ari else ""
+    parted = ": the two measures do not agree on which is found again better" if by_ami != by_ari else ""
     again = (
         f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, {better} the RFM grid of equal "
         f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; adjusted mutual information: 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by pairs "
@@ -177,7 +186,7 @@ def _counted(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     left = single.outcome[single.ceiling.isna()]
     if len(left) in (0, len(single)):
         return f"{len(single)} outcomes"
-    return f"{len(single) - len(left)} outcomes (without {_listed([_words(o, names) for o in left])}, which nothing predicts)"
+    return f"{len(single) - len(left)} outcomes (without {_listed([_words(o, names) for o in left])}, for which no model was learned)"
 
 
 def _of_buying(board: pd.DataFrame) -> str:
@@ -216,7 +225,7 @@ def _of_ceiling(ours: float, ceiling: float) -> str:
     if not np.isfinite(ceiling):
         return "with no prediction to compare it to"
     if ours <= ceiling:
-        return f"{ours / ceiling:.0%} of what can be explained from the same features"
+        return f"{ours / ceiling:.0%} of what predictions for single customers explain"
     return f"no less than predictions for single customers ({ceiling:.1%})"
 
 
@@ -252,15 +261,15 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
         axes.plot(single, np.full(len(single), place - 0.4), "|", color=INK, markersize=6, alpha=0.6)
         colour = "white" if row.method == OURS else INK
         axes.text(0.006, place, f"{row.r2_adjusted:.3f}", va="center", fontsize=9.5, color=colour)
-    ceiling, rfm = mean.ceiling.iloc[0], mean.r2_adjusted[mean.method == RFM].iloc[0]
+    ceiling = mean.ceiling.iloc[0]
     if np.isfinite(ceiling):
         axes.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
-        axes.text(ceiling, len(mean) - 0.8, f" ceiling {ceiling:.3f}", fontsize=9.5)
+        axes.text(ceiling, len(mean) - 0.8, f" single-customer\n predictions {ceiling:.3f}", fontsize=9.5, va="center")
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
     when = "after the as-of day" if board.judged.iloc[0] == AFTER else "in the last horizon"
     what = "the future" if board.judged.iloc[0] == AFTER else "the last horizon"
-    wins = f"Knows {ours / rfm:.1f} times as much of {what} as the RFM grid"
     best, theirs = best_rival(board)
+    wins = f"Knows {ours / theirs:.1f} times as much of {what} as {named_method(best)}"
     axes.set(
         xlabel=f"adjusted R² of what happened {when}\n(bar: mean over outcomes and its 95% interval; tick: one outcome)",
         title=wins if ours > theirs else f"{best[:1].upper()}{best[1:]} knows no less of {what}",
@@ -280,9 +289,9 @@ def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -
     margin = 0.25 if names else 0.08
     figure = plt.figure(figsize=(12.5 if names else 9, 7.2))
     axes = figure.add_axes((margin, 0.05, 1 - 2 * margin, 0.88))
-    soft = placed.assigned != "core"
-    for chosen, size, alpha in ((placed[soft], 8, 0.4), (placed[~soft], 13, 0.95)):
-        axes.scatter(chosen.map_x, chosen.map_y, s=size, alpha=alpha, linewidths=0, color=chosen.segment_id.map(colours))
+    for (core, segment), chosen in placed.groupby([placed.assigned == "core", "segment_id"]):
+        size, alpha, shape = 15 if core else 9, 0.95 if core else 0.4, SHAPES[segment % len(SHAPES)]
+        axes.scatter(chosen.map_x, chosen.map_y, s=size, alpha=alpha, linewidths=0, color=colours[segment], marker=shape)
     axes.set_axis_off()
     _label_beside(axes, middles, labels, colours)
     figure.text(
@@ -292,9 +301,7 @@ def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -
         fontsize=13,
         weight="bold",
     )
-    note = (
-        "Distances between far groups mean nothing. Large dots: the heart of a segment; small pale dots: assigned to the nearest."
-    )
+    note = "Distances between far groups mean nothing. Large marks: the heart of a segment; small pale ones: assigned to the nearest."
     figure.text(0.02, 0.01, note, fontsize=9.5, color=GREY)
     return figure
 
@@ -312,13 +319,21 @@ def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colo
                 fontsize=10, ha="right" if side == "left" else "left", va="center", color=INK, annotation_clip=False,
                 arrowprops={"arrowstyle": "-", "color": colours[segment], "lw": 1.1, "relpos": (1.0 if side == "left" else 0.0, 0.5)},
             )  # fmt: skip
-            axes.plot(row.map_x, row.map_y, "o", markersize=5, color=colours[segment], markeredgecolor=INK, markeredgewidth=0.7)
+            axes.plot(
+                row.map_x,
+                row.map_y,
+                SHAPES[segment % len(SHAPES)],
+                markersize=6,
+                color=colours[segment],
+                markeredgecolor=INK,
+                markeredgewidth=0.7,
+            )
 
 
 def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
     """Why so many segments: what more would know, how much of it would come back, and what was joined afterwards."""
     chosen = counts[counts.chosen].iloc[0]
-    finest = counts.sort_values(["n_repaired", "surviving"]).iloc[-1]
+    telling = counts.sort_values(["knowledge", "surviving"]).iloc[-1]
     if len(counts) == 1:
         first = f"**{chosen.n_repaired:.0f} segments**, the only number that was tried: none was chosen by what it knows."
     elif not knows:
@@ -328,14 +343,19 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             f"**{chosen.n_repaired:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and a customer's segment comes back in refits "
             f"at a mean Jaccard index of {chosen.survives:.2f} (shared customers among those of either)."
         )
-        if finest.n_repaired > chosen.n_repaired:
-            first += f" {finest.n_repaired:.0f} would know {finest.knowledge:.1%}, but come back at {finest.survives:.2f} only."
+        if telling.n_repaired != chosen.n_repaired:
+            first += (
+                f" Most is known by {telling.n_repaired:.0f}, {telling.knowledge:.1%}, which come back at {telling.survives:.2f}."
+            )
         lag = (chosen.surviving - counts.surviving).abs()
         near = counts[(lag <= counts.surviving_error) & (counts.n_repaired != chosen.n_repaired)].n_repaired
         if len(near):
             told = _listed([f"{n:.0f}" for n in sorted(set(near))])
             first += f" By the product of both {told} {'lies' if near.nunique() == 1 else 'lie'} within a standard error of it."
-    if counts.surviving.max() > chosen.surviving:
+    best = counts.loc[counts.surviving.idxmax()]
+    if chosen.surviving_error > 0:
+        first += f" So many had the last run; {best.n_repaired:.0f}, the best by that product, are no better for sure, and numbers and names should not flicker."
+    elif best.surviving > chosen.surviving:
         first += " Numbers of which more would survive leave a segment that is too small to act on."
     causes = repairs.why.value_counts()
     joined = _listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
@@ -360,15 +380,16 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
         ("surviving", best, "product (1 = the highest)", "D"),
     ):  # fmt: skip
         strong = column == "surviving"
-        axes.plot(counts.n_segments, counts[column] / max(scale, 1e-12), marker=style, markersize=5 if strong else 4, linewidth=2 if strong else 1, label=label, color=ACCENT if strong else None, alpha=1 if strong else 0.7)  # fmt: skip
+        axes.plot(counts.n_segments, counts[column] / max(scale, 1e-12), marker=style, markersize=5 if strong else 4, linewidth=2 if strong else 1, label=label, color={"surviving": ACCENT, "knowledge": GREY}.get(column, VERDICT_COLOURS["watch"]), alpha=1 if strong else 0.9)  # fmt: skip
     chosen = counts[counts.chosen].iloc[0]
+    why = "the most surviving knowledge" + (", and none too small to act on" if best > chosen.surviving else "")
+    why = "as many as in the last run, and none surely better" if chosen.surviving_error > 0 else why
     axes.axvline(chosen.n_segments, color=INK, linestyle=":", linewidth=1)
     axes.set(
         xlabel="number of dense groups, before joining",
-        ylabel="",
+        ylabel="part of the most",
         ylim=(0, 1.08),
-        title=f"{chosen.n_repaired:.0f} segments: the most surviving knowledge"
-        + (", and none too small to act on" if best > chosen.surviving else ""),
+        title=f"{chosen.n_repaired:.0f} segments: {why}",
     )
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=True, framealpha=1, edgecolor="none", loc="lower left", fontsize=9)
@@ -418,15 +439,27 @@ def say_stability(certificate: pd.DataFrame) -> str:
     )
 
 
-def say_found_anew(share: float) -> str:
-    """How much of a segment hangs on which customers were looked at."""
-    if np.isnan(share):
+def say_found_anew(found: Anew, certificate: pd.DataFrame) -> str:
+    """How much of a segment hangs on which customers were looked at, beside simpler ways."""
+    from workbench.clustering.scoreboard import KMEANS, OURS, RFM_EQUAL
+    from workbench.clustering.stability import PASS, WATCH
+
+    methods = found.methods
+    if methods.isna().any():
         return "Whether other customers would have given the same segments cannot be told: half of them gives none."
+    capped = int(((certificate.stability >= PASS) & (certificate.found_anew < WATCH)).sum())
+    watched = f" {capped} that come{'s' if capped == 1 else ''} back in the refits {'is' if capped == 1 else 'are'} below 0.5 here, and so no better than watch." if capped else ""  # fmt: skip
     return (
-        f"**Among other customers {share:.0%} of a segment is found again:** the mean Jaccard where customers are halved at random, space and segments are learned anew in each half, and everybody "
-        "is placed by both. The refits above share most of their customers, and the space: they say how steady the search is, this says how much of a border hangs on who was looked at. "
+        f"**Learned anew from half of the customers, a segment is found again with a mean Jaccard of {methods[OURS]:.2f}** (of two groups of equal size: {_shared(methods[OURS]):.0%} of the members in both; "
+        f"dealt at random, {found.chance:.2f}). The refits share most of their customers, and the space: they say how steady the search is, this says how much of a border hangs on who was looked at.{watched} "
+        f"K-means on scaled features reaches {methods[KMEANS]:.2f}, an RFM grid of equal size {methods[RFM_EQUAL]:.2f}: its borders are ruled, not found. "
         "Where it is low, customers differ by degrees, and a segment is a stretch of them more than a group of its own."
     )
+
+
+def _shared(jaccard: float) -> float:
+    """The Jaccard index of two groups of equal size -> which part of each lies in the other."""
+    return 2 * jaccard / (1 + jaccard)
 
 
 def _too_small(certificate: pd.DataFrame) -> str:
@@ -483,17 +516,17 @@ def say_rules(rules: pd.DataFrame, customers: int) -> str:
     return (
         f"**The weakest rule is right for {worst.unseen_precision:.0%}** of the unseen customers that it picks (segment {worst.segment_id}). On average over "
         f"rules {rules.unseen_precision.mean():.0%} of the unseen customers picked are of the segment, and {rules.unseen_recall.mean():.0%} of a segment are picked. "
-        f"Together they pick {picked:,} times among {customers:,} customers{': they overlap, so give them an order' if picked > customers else ''}. "
+        f"Together they pick {picked:,} times among {customers:,} customers{': they overlap, so apply them by falling precision on the unseen' if picked > customers else ''}. "
         "A rule is for systems that cannot be given a list; where they can, give them the list."
     )
 
 
-def say_lineage(lineage: pd.DataFrame, earlier: str | None, shared: bool = True) -> str:
-    """What became of the segments since the last run; shared: whether it has customers in common with this one."""
+def say_lineage(lineage: pd.DataFrame, earlier: str | None, apart: str = "") -> str:
+    """What became of the segments since the last run; apart: why the two cannot be compared."""
     if earlier is None:
         return "**No earlier run of this company:** every segment is new, nothing can be said of change between runs."
-    if not shared:
-        return f"**Not comparable with run {plain(earlier)}:** it has no customer in common with this one, as after a change of the key. Every segment is new, and none of its segments is put down as gone."
+    if apart:
+        return f"**Not comparable with run {plain(earlier)}:** {plain(apart)} Every segment is new, and none of its segments is put down as gone."
     counts = lineage.change.value_counts()
     told = _listed([f"{counts[c]} {c}" for c in ("continued", "split", "merged", "born", "gone") if c in counts])
     kept = lineage[lineage.change == "continued"]
@@ -507,14 +540,15 @@ def say_movement(moved: Movement | None) -> str:
         return "**Movement cannot be told from chance:** too few customers bought in odd and in even weeks, then and now, or half of the weeks says too little of them."
     looked_at = f"{moved.customers:,} looked at (who bought in odd and in even weeks, then and now)"
     elsewhere = f"of {looked_at} {moved.observed:.1%} stand in another segment than one horizon ago"
+    half = f" The two windows share {moved.overlap:.0%} of their days, in which whoever turned since is still who they were: the figure is what shows by now, less than have turned." if moved.overlap else ""  # fmt: skip
     net = f"(net {moved.net:.1%}, 95% interval {moved.low:.1%} to {moved.high:.1%})"
     if moved.high < 0:
         return f"**Movement cannot be judged here:** {elsewhere}, and surely more would with nothing changed {net}: more than chance sets odd weeks apart from even ones."
     if moved.low <= 0:
-        return f"**No movement beyond chance:** {elsewhere}, but so many would with nothing changed {net}."
+        return f"**No movement beyond chance:** {elsewhere}, but so many would with nothing changed {net}.{half}"
     return (
         f"**{moved.net:.1%} of the customers moved beyond chance** (95% interval {moved.low:.1%} to {moved.high:.1%}): {elsewhere}, "
-        f"and {moved.observed - moved.net:.1%} would with nothing changed (the placebo). Who went on to a segment much like the last counts for less than one."
+        f"and {moved.observed - moved.net:.1%} would with nothing changed (the placebo). Who went on to a segment much like the last counts for less than one.{half}"
     )
 
 
@@ -644,9 +678,11 @@ def chart_migration(migration: pd.DataFrame, sure: np.ndarray) -> Axes:
     net = apart.pivot(index="from_segment", columns="to_segment", values="net").reindex(index=range(k), columns=range(k))
     limit = max(apart.net.abs().max() if len(apart) else 0.0, 0.1)
     _, axes = plt.subplots(figsize=(8, 6.4))
+    heat = {"cmap": "vlag", "center": 0, "vmin": -limit, "vmax": limit, "ax": axes, "square": True}
+    sns.heatmap(net.mask(sure), alpha=0.25, cbar=False, **heat)
     sns.heatmap(
-        net, cmap="vlag", center=0, vmin=-limit, vmax=limit, annot=net.map("{:+.1f}".format).where(sure, ""), fmt="",
-        annot_kws={"size": 8}, ax=axes, square=True, cbar_kws={"label": "% of customers, net of chance (told where surely beyond it)"},
+        net.where(sure), annot=net.map("{:+.1f}".format).where(sure, ""), fmt="", annot_kws={"size": 8},
+        cbar_kws={"label": "% of customers, net of chance (pale: no more than chance can make)"}, **heat,
     )  # fmt: skip
     count = int(sure.sum())
     axes.set(xlabel="segment today", ylabel="segment one horizon ago")

@@ -235,7 +235,7 @@ def _say_answer(whole: pd.DataFrame) -> str:
 
 
 def _say_differences(whole: pd.DataFrame) -> str:
-    one = whole[(whole.kpi == "response") & (whole.segment_id != theme.TOTAL)]
+    one = whole[(whole.kpi == "response") & (whole.segment_id >= 0)]
     above, below = one[one.versus_total == "above"], one[one.versus_total == "below"]
     ends = [(word, part.loc[pick]) for word, part, pick in (("above", above, above.ci_low.idxmax() if len(above) else None), ("below", below, below.ci_high.idxmin() if len(below) else None)) if len(part)]  # fmt: skip
     told = " and ".join(f"{word} **{theme.plain(r['segment_name'])}** with {r['value']:.1%} ({r['ci_low']:.1%} to {r['ci_high']:.1%}, n = {r['n']:,})" for word, r in ends)  # fmt: skip

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DECISIVE = ("clv", "repeat_rate", "lapse_rate", "revenue_growth", "response_rate", "profitability")
 FORMATS = {"share": "{:.1%}", "change": "{:+.1%}", "money": "{:,.2f}", "ratio": "{:.2f}", "points": "{:+.0f}"}
 VERDICTS = {"on target": "meets its goal", "below target": "misses its goal", "undecided": "undecided"}
+SETTLING_MONTHS = 3  # in which most who order for the first time in the data were customers before
 VERDICT_COLOURS = dict(zip(VERDICTS, (theme.VERDICT_COLOURS[v] for v in ("pass", "fail", "watch")), strict=True))
 GROWTH_PARTS = {
     "by_buyers": "customers who order",
@@ -310,13 +311,14 @@ def chart_cohorts(cohorts: pd.DataFrame) -> Axes:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_xlabel("months after the month of the first order")
-    later = cohorts[(cohorts.months == 1) & (cohorts.cohort != wide.index[0])]
+    early = list(wide.index[:SETTLING_MONTHS])
+    later = cohorts[(cohorts.months == 1) & ~cohorts.cohort.isin(early)]
     told = (
         f"{later.active.sum() / later.customers.sum():.0%} of new customers order in the month after their first"
         if len(later)
         else "How many new customers order in the month after their first cannot be told"
     )
-    why = f"customers in brackets; {wide.index[0]} is not counted: whoever was there when the data begin is in it"
+    why = f"customers in brackets; {early[0]} to {early[-1]} are not counted: many were customers before the data begin"
     ax.set_title(f"{told}\n({why})", fontsize=10)
     return ax
 
@@ -356,7 +358,7 @@ def _say_verdicts(kpis: pd.DataFrame) -> str:
 
 
 def _say_chance(kpis: pd.DataFrame) -> str:
-    compared = kpis[kpis.versus_total.isin(["above", "below", "alike"])]
+    compared = kpis[kpis.versus_total.isin(["above", "below", "alike"]) & (kpis.segment_id >= 0)]
     if compared.empty:
         return ""
     apart, chance = int((compared.versus_total != "alike").sum()), (1 - compared.confidence.iloc[0]) * len(compared)
@@ -367,7 +369,7 @@ def _say_chance(kpis: pd.DataFrame) -> str:
 
 
 def _say_extremes(kpis: pd.DataFrame, kpi: str) -> str:
-    """The segments whose intervals lie farthest above and below all customers."""
+    """The segments whose intervals lie farthest above and below all customers: the clearest, not the largest differences."""
     one = _segments(kpis, kpi)
     one = one[one.segment_id >= 0]  # who is in no segment bought nothing in the window, and so lies far off by construction
     above, below = one[one.versus_total == "above"], one[one.versus_total == "below"]
@@ -377,7 +379,7 @@ def _say_extremes(kpis: pd.DataFrame, kpi: str) -> str:
     ends = [("above", above.loc[above.ci_low.idxmax()])] if len(above) else []
     ends += [("below", below.loc[below.ci_high.idxmin()])] if len(below) else []
     told = " and ".join(f"{side} it **{theme.plain(row['segment_name'])}** with {_with_interval(row)}" for side, row in ends)
-    return f"- {_first_upper(theme.plain(total['name']))}, {format_value(total['value'], total['unit'])} for all customers; furthest {told}."
+    return f"- {_first_upper(theme.plain(total['name']))}, {format_value(total['value'], total['unit'])} for all customers; most clearly {told}."
 
 
 def _panel(ax: Axes, kpis: pd.DataFrame, kpi: str, colours: dict[int, str]) -> None:

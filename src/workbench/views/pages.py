@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from workbench.views import business, changes, clustering, features, ingest, kpis, personas, theme
@@ -34,7 +35,7 @@ def executive_tiles(read: Read, currency: str, chosen: tuple[str, ...] = HEADLIN
         (
             "segmented customers",
             f"{quality['size'].sum():,}",
-            f"{len(quality)} segments, {int((quality.verdict == 'pass').sum())} come back when resampled",
+            f"{len(quality)} segments, {int((quality.verdict == 'pass').sum())} pass the stability test",
         )
     ]
     for kpi in [k for k in chosen if k in total.index]:
@@ -78,8 +79,8 @@ def executive_doubts(read: Read) -> list[Any]:
     total = total[total.segment_id == theme.TOTAL]
     lost = total["name"][total.value.isna()].map(theme.plain)
     undecided, goals = int((total.status == "undecided").sum()), total.target.notna().any()
-    judged = f"{undecided} goals undecided; the project's are examples." if goals else "no KPI has a goal."
-    lines.append(f"**KPIs.** Not computable: {', '.join(lost) or 'none'}; {judged}")
+    judged = f"{undecided} goals cannot be decided; goals are examples until you set yours." if goals else "no KPI has a goal."
+    lines.append(f"**KPIs.** Not computable: {', '.join(lost.str.removeprefix('of these, ')) or 'none'}; {judged}")
     changed = read("kpi_changes")
     told = changes.say_kpi_changes(changed) if len(read("drift")) else "- No earlier run to compare with."
     return ["## What not to trust", "\n".join(f"- {line}" for line in lines), "## What changed since the last run", told]
@@ -92,7 +93,9 @@ def _failing(quality: pd.DataFrame) -> str:
     alone = f"; not to be acted on alone: {', '.join(names)}" if names else ""
     small = int(quality.too_small.sum())
     few = f"; too small to act on alone: {small}" if small else ""
-    return f"**Segments.** Of {len(quality)}, {theme.told_verdicts(quality.verdict)}{alone}{few}."
+    found = np.average(quality.found_anew, weights=quality["size"])
+    anew = f" Half of the customers give them again at a mean Jaccard of {found:.2f}." if np.isfinite(found) else ""
+    return f"**Segments.** Of {len(quality)}, {theme.told_verdicts(quality.verdict)}{alone}{few}.{anew}"
 
 
 def _foresight(board: pd.DataFrame) -> str:
@@ -103,7 +106,8 @@ def _foresight(board: pd.DataFrame) -> str:
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
     single = f", predictions for single customers {ours.ceiling:.0%}" if pd.notna(ours.ceiling) else ""
     best, theirs = clustering.best_rival(board)
-    simpler = f", **{theme.plain(best)} {theirs:.0%}**" if theirs >= ours.r2_adjusted else ""
+    simpler = f", {clustering.named_method(best)} {theirs:.0%}"
+    simpler = f", **{simpler[2:]}**" if theirs >= ours.r2_adjusted else simpler
     told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}{simpler}."
     if ours.judged != clustering.AFTER:
         told = f"Not yet tested out of time. Of the last horizon: {told}"

@@ -89,7 +89,7 @@ def say_names(
         if s not in kept and names.get(s, before[s]) != before[s]
     ]
     given_up = f" No longer true of their segments, and given up: {', '.join(gone)}." if gone else ""
-    return f"Of {len(names)} names {made} are made from this run's drivers, {from_before} are kept from the last run and {wished} were given by analysts.{given_up}{tail}"
+    return f"Of {len(names)} names {made} are made from this run's traits, {from_before} are kept from the last run and {wished} were given by analysts.{given_up}{tail}"
 
 
 def say_personas(personas: pd.DataFrame, certificate: pd.DataFrame) -> str:
@@ -200,6 +200,8 @@ def chart_stages(matrix: pd.DataFrame, names: dict[int, str]) -> Axes:
     worst = share.index[-1]
     axes.set(xlim=(0, 1), xlabel="share of the segment's members")
     axes.xaxis.set_major_formatter("{x:.0%}")
-    axes.set_title(f"“{names[worst]}” needs winning back most: {share.winback.iloc[-1]:.0%}", pad=30)
+    axes.set_title(
+        f"“{names[worst]}” has most to win back: {share.winback.iloc[-1]:.0%} are silent for longer than usual", pad=30
+    )
     axes.tick_params(axis="y", labelsize=8.5, colors=GREY, labelcolor="#222222")
     return axes
