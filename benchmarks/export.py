@@ -43,7 +43,7 @@ def invent(folder: Path, count: int) -> Run:
     segment = rng.integers(0, SEGMENTS, count)
     names = np.array([f"Segment of kind {chr(97 + i)}" for i in range(SEGMENTS)])
     segments = pd.DataFrame({"customer_id": ids, "segment_id": segment, "segment_name": names[segment], "macro_segment": "Everybody", "strength": 0.5, "assigned": "core", "map_x": 0.0, "map_y": 0.0})  # fmt: skip
-    quality = pd.DataFrame({"segment_id": range(SEGMENTS), "segment_name": names, "size": count // SEGMENTS, "share": 1 / SEGMENTS, "revenue_share": 1 / SEGMENTS, "persistence": 0.1, "stability": 0.8, "stability_low": 0.7, "stability_high": 0.9, "verdict": "pass"})  # fmt: skip
+    quality = pd.DataFrame({"segment_id": range(SEGMENTS), "segment_name": names, "size": count // SEGMENTS, "share": 1 / SEGMENTS, "revenue_share": 1 / SEGMENTS, "persistence": 0.1, "stability": 0.8, "stability_low": 0.7, "stability_high": 0.9, "found_anew": 0.6, "verdict": "pass"})  # fmt: skip
     personas = quality[["segment_id", "segment_name"]].assign(tagline="They buy.", story="They buy.")
     cells = [(i, s, 1, "write", "e-mail", "none", "hello", "an order", "repeat_rate", "more") for i in range(SEGMENTS) for s in STAGES]  # fmt: skip
     playbook = pd.DataFrame(cells, columns=["segment_id", "stage", "customers", "treatment", "channel", "offer", "message", "trigger", "kpi", "goal"])  # fmt: skip

@@ -66,6 +66,27 @@ def test_as_many_as_the_last_run_had_are_made_again_unless_another_number_is_sur
     assert "as many as in the last run" in views.chart_counts(chosen[10]).get_title()
 
 
+def test_centres_of_the_last_run_are_taken_up_where_they_are_as_tight_and_only_there():
+    """On an even square every cut into two is much like another: then the one that was there stays."""
+    generator = np.random.default_rng(0)
+    even = generator.random((2000, 2))
+    across, along = np.array([[0.25, 0.5], [0.75, 0.5]]), np.array([[0.5, 0.25], [0.5, 0.75]])
+    pool = cluster.Pool(np.vstack([across, across + 0.01]), np.full(4, 0.5), np.ones(4), ())
+    labels = {
+        name: cluster.cut_pool(even, pool, 2, last)[1] for name, last in (("none", None), ("across", across), ("along", along))
+    }
+    side, height = even[:, 0] > 0.5, even[:, 1] > 0.5
+    alike = lambda found, truth: max((found == truth).mean(), (found != truth).mean())  # noqa: E731
+    assert alike(labels["none"], side) > 0.95
+    assert alike(labels["across"], side) > 0.95
+    assert alike(labels["along"], height) > 0.95
+    apart = np.vstack([even * 0.1, even * 0.1 + [5, 0]])  # here the last cut is clearly worse
+    wrong = cluster.cut_pool(
+        apart, cluster.Pool(apart[[0, -1]], np.full(2, 0.5), np.ones(2), ()), 2, np.array([[2.5, 0.0], [2.5, 9.0]])
+    )[1]
+    assert alike(wrong, apart[:, 0] > 2) == 1
+
+
 def test_where_nothing_is_known_the_fewest_segments_are_taken():
     table = choice.choose({10: cut(10, 0.0, [0.7, 0.7]), 11: cut(11, 0.0, [0.8, 0.8])})
     assert table.n_segments[table.chosen].to_list() == [10]

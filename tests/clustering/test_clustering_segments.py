@@ -362,6 +362,21 @@ def test_what_is_no_table_is_refused_in_words(odd):
         Segmenter().fit(odd)
 
 
+def test_a_second_run_on_the_same_customers_takes_up_the_first():
+    company, found = planted(0)
+    part = company.slices["full"]
+    last = assign.centre_table(found)
+    last.insert(1, "future_of_nobody", 0.0)  # a coordinate that is gone
+    again = Segmenter().fit(
+        part.today,
+        earlier=part.earlier,
+        outcomes=part.earlier_outcomes,
+        relevance=company.relevance,
+        last=last.drop(columns=last.columns[2]),
+    )
+    assert adjusted_rand_score(found.labels_, again.labels_) > 0.99
+
+
 def test_an_array_goes_by_the_places_of_the_columns_it_was_fitted_with():
     company, found = planted(0)
     part = company.slices["full"].today

@@ -141,11 +141,6 @@ def read_previous(run: Any, customers: pd.Series) -> dict[str, Any]:
     return found | {"run": earlier.path.name, "apart": apart}
 
 
-def count_segments(before: pd.DataFrame | None) -> int | None:
-    """The last run's segments (None: there was none) -> how many."""
-    return None if before is None else before.segment_id[before.segment_id >= 0].nunique()
-
-
 def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[str, Any]) -> pd.DataFrame:
     """This run's segmentation and what the last run knew (see `read_previous`) -> lineage."""
     if before["segments"] is None:

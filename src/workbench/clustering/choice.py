@@ -110,13 +110,14 @@ class Cut:
 
 
 def cut_and_repair(
-    matrix: np.ndarray, pool: cluster.Pool, k: int, trials: list[stability.Refit], knower: Knower, settings: ClusteringSettings
-) -> Cut | None:
+    matrix: np.ndarray, pool: cluster.Pool, k: int, trials: list[stability.Refit], knower: Knower, settings: ClusteringSettings,
+    last: np.ndarray | None = None,
+) -> Cut | None:  # fmt: skip
     """A pool cut into k groups; those that do not come back, are too small or too alike joined with their nearest sibling.
 
-    None where a group is nobody's nearest. Without trials nothing is joined, and neither survival nor knowledge is computed.
+    last: see `cluster.cut_pool`. None where a group is nobody's nearest. Without trials nothing is joined, and neither survival nor knowledge is computed.
     """
-    centres, labels, groups = cluster.cut_pool(matrix, pool, k)
+    centres, labels, groups = cluster.cut_pool(matrix, pool, k, last)
     sizes = np.bincount(labels, minlength=k)
     if not sizes.all():
         return None

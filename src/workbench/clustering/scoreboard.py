@@ -88,7 +88,7 @@ class Method:
 
 
 def fit_slice(
-    part: Slice, settings: ClusteringSettings, relevance: pd.Series, each: Each = map, k: int | None = None, last: int | None = None
+    part: Slice, settings: ClusteringSettings, relevance: pd.Series, each: Each = map, k: int | None = None, last: pd.DataFrame | None = None
 ) -> Segmenter:  # fmt: skip
     """A segmenter on a slice; each, last: see `Segmenter.fit`; k: exactly so many segments, where its fits give enough to choose from."""
     band = {} if k is None else {"min_segments": k, "max_segments": k}

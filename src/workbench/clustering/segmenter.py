@@ -59,11 +59,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
 
     def fit(
         self, X: Any, y: Any = None, *, earlier: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None,
-        relevance: pd.Series | None = None, each: Each = map, last: int | None = None,
+        relevance: pd.Series | None = None, each: Each = map, last: pd.DataFrame | None = None,
     ) -> Segmenter:  # fmt: skip
         """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it.
 
-        last: how many segments the last run had, which are made again where another number is no better for sure (see `choice.choose`). each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
+        last: the last run's centres (a row per segment, named like the coordinates; see `assign.centre_table`): as many segments are made again where
+        another number is no better for sure (see `choice.choose`), and from there where that is as tight (see `cluster.cut_pool`). each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
         """
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)  # of an earlier fit: one that fails leaves nothing
@@ -101,8 +102,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             earlier, outcomes = earlier.iloc[judged], outcomes.iloc[judged]
         self._knower = choice.Knower(self.space_, self.matrix_, earlier, outcomes)
         most = min(self.max_segments, len(pool.centres))
+        start = None if last is None else self._in_this_space(last)
+        count = None if start is None else len(start)
         cuts = {
-            k: choice.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings)
+            k: choice.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings, start if k == count else None)
             for k in range(self.min_segments, most + 1)
         }
         self._cuts = cuts = {k: cut for k, cut in cuts.items() if cut is not None}
@@ -110,7 +113,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             raise _too_few(self, pool)
         # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
         least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings.min_size_share)
-        self.counts_ = table = choice.choose(cuts, least, last)
+        self.counts_ = table = choice.choose(cuts, least, count)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows, each)
@@ -216,6 +219,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             if len(pool.centres) >= FITS * self.min_segments:
                 return pool, settings
         raise _too_few(self, pool)
+
+    def _in_this_space(self, last: pd.DataFrame) -> np.ndarray:
+        """The last run's centres -> the same here; where a coordinate is new, in the middle."""
+        names = [str(name) for name in self.space_.get_feature_names_out()]
+        known = last.reindex(columns=names)
+        return known.fillna(pd.Series(self.matrix_.mean(axis=0), names)).to_numpy(float)
 
     def _take(self, cut: choice.Cut, pool: cluster.Pool) -> None:
         """A repaired cut as the segmentation, its segments not yet numbered by size (see `_number`)."""
