@@ -249,9 +249,17 @@ def test_the_audiences_that_come_with_the_project(tmp_path):
     assert "net revenue among the highest 50 %" in told["idle seats"]
     assert views.funnels_in_words(nothing, catalog).empty
     broken = tmp_path / "broken.yaml"
-    broken.write_text("audiences:\n  a: {description: one two, layers: [{column: x, test: at_least, value: many}]}\n")
-    with pytest.raises(ParameterError, match="needs a number"):
-        audiences.read_audiences(str(broken))
+    for odd in ("many", "nan"):
+        broken.write_text(f"audiences:\n  a: {{description: one two, layers: [{{column: x, test: at_least, value: {odd}}}]}}\n")
+        with pytest.raises(ParameterError, match="needs a number"):
+            audiences.read_audiences(str(broken))
+
+
+@pytest.mark.parametrize("test", ["is", "is_not"])
+def test_a_word_is_not_looked_for_among_numbers(test):
+    audience = audiences.Audience(description="one two", layers=[audiences.Layer(column="orders", test=test, value="abc")])
+    with pytest.raises(InputError, match=f'"orders" holds numbers, {test} abc asks for a word'):
+        audiences.build_funnel(audience, pd.DataFrame({"orders": [1.0, 2.0]}))
 
 
 def test_a_feature_counts_where_the_customer_table_names_the_same():

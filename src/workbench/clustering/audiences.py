@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from pydantic import Field, model_validator
@@ -13,9 +14,13 @@ from workbench.core.config import Strict, read_yaml_model
 from workbench.core.errors import InputError, did_you_mean
 
 
+def _is_counted(column: pd.Series) -> bool:
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
+
+
 def _equals(column: pd.Series, value: str) -> pd.Series:
     """Whether a value is the one told: numbers as numbers (2 is 2.0), anything else as text, whatever its case."""
-    if is_numeric_dtype(column) and not is_bool_dtype(column):
+    if _is_counted(column):
         return column == pd.to_numeric(value, errors="coerce")
     return column.astype("str").str.lower() == value.lower()
 
@@ -42,10 +47,9 @@ class Layer(Strict):
     @model_validator(mode="after")
     def _number_where_one_is_needed(self) -> Layer:
         if self.asks_for_a_number:
-            try:
-                number = float(self.value)
-            except ValueError:
-                raise ValueError(f"test {self.test} needs a number as value") from None
+            number = pd.to_numeric(self.value, errors="coerce")
+            if np.isnan(number):
+                raise ValueError(f"test {self.test} needs a number as value")
             if self.test == "top_share" and not 0 < number <= 1:
                 raise ValueError("test top_share needs a value above 0 and at most 1")
         return self
@@ -100,6 +104,16 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
                 f'Audience layer {number}: "{layer.column}" holds {held}, {layer.test} {layer.value} asks for a number.',
                 "Everybody or nobody would be chosen.",
                 "ask with is or is_not" if held == "words" else "name a feature in days, such as recency_days",
+            )
+        if (
+            not layer.asks_for_a_number
+            and _is_counted(customers[layer.column])
+            and np.isnan(pd.to_numeric(layer.value, errors="coerce"))
+        ):
+            raise InputError(
+                f'Audience layer {number}: "{layer.column}" holds numbers, {layer.test} {layer.value} asks for a word.',
+                "Everybody or nobody would be chosen.",
+                "ask with at_least, at_most or top_share, or name a number",
             )
         inside &= layer.holds(customers[layer.column])
         share = float(inside.mean()) if len(customers) else 0.0
