@@ -90,6 +90,20 @@ def test_a_planted_group_that_its_segment_hides_is_found_and_weighed_by_its_mone
     )
 
 
+def test_a_new_kind_that_is_predicted_like_an_old_one_is_found_by_its_features():
+    generator = np.random.default_rng(4)
+    predicted, features = generator.normal(size=(1200, 6)), generator.normal(size=(1200, 6))
+    labels = KMeans(12, n_init=1, random_state=0).fit_predict(predicted)
+    new = np.flatnonzero(labels == 5)[:25]
+    features[new] = 9 + 0.3 * generator.normal(size=(25, 6))
+    assert neighbours.find_candidates(predicted, labels, np.ones(1200), SETTINGS).empty
+    found = neighbours.find_candidates(predicted, labels, np.ones(1200), SETTINGS, features)
+    assert found.mostly_from.tolist() == [5]
+    assert found.customers.between(22, 28).all()
+    both = neighbours.find_candidates(features, labels, np.ones(1200), SETTINGS, features)
+    assert len(both) == 1, "one group is told once"
+
+
 def test_few_or_equal_customers_have_no_candidates():
     few = np.random.default_rng(1).normal(size=(60, 4))
     assert neighbours.find_candidates(few, np.arange(60) % 3, np.ones(60), SETTINGS).empty

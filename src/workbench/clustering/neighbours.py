@@ -5,6 +5,8 @@ matrix everywhere: (customers, dimensions) coordinates of the space that segment
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -20,6 +22,7 @@ MIN_CANDIDATE = 8
 # long-tailed and skewed clouds of 5 to 20 dimensions none reached 2.1 (see `_apart`), of 12 planted groups none fell under 2.8. In two dimensions
 # noise reaches 3.6.
 APART, DIMENSIONS = 2.5, 5
+HALF = 0.5  # of a group that another space has shown already is the same group
 
 
 def look_alikes(matrix: np.ndarray, labels: np.ndarray, customers: pd.Index) -> pd.DataFrame:
@@ -67,13 +70,34 @@ def heterogeneity(matrix: np.ndarray, labels: np.ndarray, macro: np.ndarray) -> 
     return pd.DataFrame(rows, columns=["macro_id", "segments", "customers", "told_apart"])
 
 
-def find_candidates(matrix: np.ndarray, labels: np.ndarray, revenue: np.ndarray, settings: ClusteringSettings) -> pd.DataFrame:
+def find_candidates(
+    matrix: np.ndarray, labels: np.ndarray, revenue: np.ndarray, settings: ClusteringSettings, features: np.ndarray | None = None
+) -> pd.DataFrame:  # fmt: skip
     """Groups among customers that fit no segment well -> candidate, customers, revenue, mostly_from, stability, apart, promise.
 
-    Only those that come back (stability: mean best Jaccard over fits without a fifth of these customers, with other seeds) and stand apart
-    (apart: see `_apart`). promise: revenue x stability, of the best candidate's (0 to 1). Empty where there are none, and in spaces of fewer
+    features: the same customers by their features alone, where groups are looked for as well: a kind of customer that is new is predicted like one
+    that was there before. Only groups that come back (stability: mean best Jaccard over fits without a fifth of these customers, with other seeds) and stand
+    apart (apart: see `_apart`). promise: revenue x stability, of the best candidate's (0 to 1). Empty where there are none, and in spaces of fewer
     than five dimensions, where noise stands apart, too.
     """
+    rows, taken = [], np.zeros(len(labels), bool)
+    for space in (matrix, *([] if features is None else [features])):
+        for who, stability, apart in _groups_astray(space, labels, settings):
+            if taken[who].mean() < HALF:
+                rows.append(
+                    (len(rows), len(who), float(revenue[who].sum()), int(np.bincount(labels[who]).argmax()), stability, apart)
+                )
+                taken[who] = True
+    found = pd.DataFrame(rows, columns=["candidate", "customers", "revenue", "mostly_from", "stability", "apart"])
+    promise = found.revenue * found.stability
+    found = found.assign(promise=promise / promise.max() if len(found) and promise.max() > 0 else 0.0)
+    return found.sort_values("promise", ascending=False, ignore_index=True)
+
+
+def _groups_astray(
+    matrix: np.ndarray, labels: np.ndarray, settings: ClusteringSettings
+) -> Iterator[tuple[np.ndarray, float, float]]:  # fmt: skip
+    """-> members, stability and how far apart, of the groups of one space that come back and stand apart."""
     own = nearest(matrix, _middles(matrix, labels))[1][np.arange(len(labels)), labels]
     usual = pd.Series(own).groupby(labels).transform("median").to_numpy()
     badly = own / np.maximum(usual, 1e-12)
@@ -84,25 +108,12 @@ def find_candidates(matrix: np.ndarray, labels: np.ndarray, revenue: np.ndarray,
     for fit in range(1, CANDIDATE_FITS) if (groups >= 0).any() else ():
         drawn = np.sort(generator.choice(len(astray), round(SHARE * len(astray)), replace=False))
         seen.append((drawn, _dense(matrix[astray[drawn]], settings, settings.seed + fit)))
-    rows = []
     for group in range(groups.max(initial=-1) + 1):
         who = astray[groups == group]
         again = [best_jaccard((groups[drawn] == group).astype(int), other, 2)[1] for drawn, other in seen]
-        rows.append(
-            (
-                group,
-                len(who),
-                float(revenue[who].sum()),
-                int(np.bincount(labels[who]).argmax()),
-                float(np.mean(again)),
-                _apart(matrix, who),
-            )
-        )
-    found = pd.DataFrame(rows, columns=["candidate", "customers", "revenue", "mostly_from", "stability", "apart"])
-    found = found[(found.stability >= WATCH) & (found.apart >= APART) & (matrix.shape[1] >= DIMENSIONS)]
-    promise = found.revenue * found.stability
-    found = found.assign(promise=promise / promise.max() if len(found) and promise.max() > 0 else 0.0)
-    return found.sort_values("promise", ascending=False, ignore_index=True)
+        stability, apart = float(np.mean(again)), _apart(matrix, who)
+        if stability >= WATCH and apart >= APART and matrix.shape[1] >= DIMENSIONS:
+            yield who, stability, apart
 
 
 def _middles(matrix: np.ndarray, labels: np.ndarray) -> np.ndarray:

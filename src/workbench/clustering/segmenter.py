@@ -158,6 +158,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "centres_")
         return self.space_.transform(as_frame(X, self.space_.feature_names_in_))
 
+    def by_features(self, X: pd.DataFrame) -> np.ndarray | None:
+        """Features of the fitted customers -> coordinates of those in `rows_` by features alone; None where the space is made of these anyhow."""
+        check_is_fitted(self, "centres_")
+        found = X.iloc[self.rows_]
+        return Space(seed=self.seed).fit(found).transform(found) if self._knower.has_history else None
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the coordinates."""
         check_is_fitted(self, "space_")
