@@ -18,10 +18,14 @@ def _is_counted(column: pd.Series) -> bool:
     return is_numeric_dtype(column) and not is_bool_dtype(column)
 
 
+def _number(value: str) -> float:
+    return float(pd.to_numeric(value, errors="coerce"))
+
+
 def _equals(column: pd.Series, value: str) -> pd.Series:
     """Whether a value is the one told: numbers as numbers (2 is 2.0), anything else as text, whatever its case."""
     if _is_counted(column):
-        return column == pd.to_numeric(value, errors="coerce")
+        return column == _number(value)
     return column.astype("str").str.lower() == value.lower()
 
 
@@ -47,7 +51,7 @@ class Layer(Strict):
     @model_validator(mode="after")
     def _number_where_one_is_needed(self) -> Layer:
         if self.asks_for_a_number:
-            number = pd.to_numeric(self.value, errors="coerce")
+            number = _number(self.value)
             if np.isnan(number):
                 raise ValueError(f"test {self.test} needs a number as value")
             if self.test == "top_share" and not 0 < number <= 1:
@@ -105,11 +109,7 @@ def build_funnel(audience: Audience, customers: pd.DataFrame) -> tuple[pd.DataFr
                 "Everybody or nobody would be chosen.",
                 "ask with is or is_not" if held == "words" else "name a feature in days, such as recency_days",
             )
-        if (
-            not layer.asks_for_a_number
-            and _is_counted(customers[layer.column])
-            and np.isnan(pd.to_numeric(layer.value, errors="coerce"))
-        ):
+        if not layer.asks_for_a_number and _is_counted(customers[layer.column]) and np.isnan(_number(layer.value)):
             raise InputError(
                 f'Audience layer {number}: "{layer.column}" holds numbers, {layer.test} {layer.value} asks for a word.',
                 "Everybody or nobody would be chosen.",

@@ -371,7 +371,7 @@ def last_finished(folder: Path, company: str, before: Run | None = None) -> Run 
 
 
 def finished_runs(folder: Path, company: str, before: Run | None = None) -> Iterator[Run]:
-    """All of them, see `last_finished`; the one that `latest` points to comes twice."""
+    """All of them, see `last_finished`."""
     for run in _newest_first(folder):
         told = run.manifest
         is_early = before is None or (run.path != before.path and told["created_at"] <= before.manifest["created_at"])
@@ -383,7 +383,8 @@ def _newest_first(folder: Path) -> Iterator[Run]:
     latest = _readable((folder / "latest").resolve())
     if latest:
         yield latest
-    yield from sorted(filter(None, all_runs(folder).values()), key=lambda run: run.manifest["created_at"], reverse=True)
+    others = [run for name, run in all_runs(folder).items() if run and not (latest and name == latest.path.name)]
+    yield from sorted(others, key=lambda run: run.manifest["created_at"], reverse=True)
 
 
 def finished_run(name: str) -> Run:

@@ -175,7 +175,7 @@ def _choose(
     kept: Mapping[int, str],
     given: Iterable[str] = (),
 ) -> pd.Series:
-    told, owned = catalog.set_index("feature"), {_words(name) for name in given}
+    told, others = catalog.set_index("feature"), {_words(name) for name in given}
     taken = {_words(name): (segment, name) for segment, name in kept.items() if segment in sizes.index}
     named = {segment for segment, _ in taken.values()}
     for segment in sizes.drop(list(named)).sort_values(ascending=False, kind="stable").index:
@@ -184,9 +184,7 @@ def _choose(
         # Where these are taken, traits that are surely there but small set it apart, as they keep a name.
         small = candidates(_traits(compared, segment, told, 0.0)) if traits else ()
         numbered = (f"{strong[0]}, variant {number}" for number in itertools.count(2))  # only where words run out
-        name = next(
-            name for name in itertools.chain(strong, small, numbered) if _words(name) not in taken and _words(name) not in owned
-        )
+        name = next(name for name in itertools.chain(strong, small, numbered) if _words(name) not in others | taken.keys())
         taken[_words(name)] = (segment, name)
     return pd.Series(dict(taken.values())).sort_index()
 

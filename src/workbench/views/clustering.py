@@ -353,7 +353,7 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             told = _listed([f"{n:.0f}" for n in sorted(set(near))])
             first += f" By the product of both {told} {'lies' if near.nunique() == 1 else 'lie'} within a standard error of it."
     best = counts.loc[counts.surviving.idxmax()]
-    if chosen.surviving_error > 0:
+    if _as_the_last_run(chosen):
         first += f" So many had the last run; {best.n_repaired:.0f}, the best by that product, are no better for sure, and numbers and names should not flicker."
     elif best.surviving > chosen.surviving:
         first += " Numbers of which more would survive leave a segment that is too small to act on."
@@ -361,6 +361,11 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
     joined = _listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
     after = f" Of {chosen.n_segments:.0f} dense groups, joined with the nearest sibling: {joined}." if len(repairs) else ""
     return first + after + " To force a number, set `min_segments` and `max_segments` to it."
+
+
+def _as_the_last_run(chosen: pd.Series) -> bool:
+    """Whether the chosen row of counts is not the best one, which alone has no lag and so no error, but as good with the last run's number."""
+    return chosen.surviving_error > 0
 
 
 def _reason(why: str, count: int) -> str:
@@ -383,7 +388,7 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
         axes.plot(counts.n_segments, counts[column] / max(scale, 1e-12), marker=style, markersize=5 if strong else 4, linewidth=2 if strong else 1, label=label, color={"surviving": ACCENT, "knowledge": GREY}.get(column, VERDICT_COLOURS["watch"]), alpha=1 if strong else 0.9)  # fmt: skip
     chosen = counts[counts.chosen].iloc[0]
     why = "the most surviving knowledge" + (", and none too small to act on" if best > chosen.surviving else "")
-    why = "as many as in the last run, and none surely better" if chosen.surviving_error > 0 else why
+    why = "as many as in the last run, and none surely better" if _as_the_last_run(chosen) else why
     axes.axvline(chosen.n_segments, color=INK, linestyle=":", linewidth=1)
     axes.set(
         xlabel="number of dense groups, before joining",

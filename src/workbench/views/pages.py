@@ -106,9 +106,9 @@ def _foresight(board: pd.DataFrame) -> str:
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
     single = f", predictions for single customers {ours.ceiling:.0%}" if pd.notna(ours.ceiling) else ""
     best, theirs = clustering.best_rival(board)
-    simpler = f", {clustering.named_method(best)} {theirs:.0%}"
-    simpler = f", **{simpler[2:]}**" if theirs >= ours.r2_adjusted else simpler
-    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}{simpler}."
+    rival = f"{clustering.named_method(best)} {theirs:.0%}"
+    rival = f"**{rival}**" if theirs >= ours.r2_adjusted else rival
+    told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}, {rival}."
     if ours.judged != clustering.AFTER:
         told = f"Not yet tested out of time. Of the last horizon: {told}"
     return f"**Foresight.** {told}"
