@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.core.workspace import resolve
-from workbench.views.clustering import mean_board
+from workbench.views.scoreboard import mean_board
 
 
 def scoreboard_rows(tables: Path) -> list[str]:

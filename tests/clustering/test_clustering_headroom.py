@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workbench.clustering.headroom import headroom_table, missing_categories
 from workbench.core.contracts import check_frame
-from workbench.views.clustering import say_headroom, space_in_words
+from workbench.views.openings import say_headroom, space_in_words
 
 
 def test_headroom_by_hand():

@@ -16,7 +16,7 @@ from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
 from workbench.core.errors import InputError
-from workbench.views.clustering import say_lineage
+from workbench.views.movement import say_lineage
 
 SETTINGS = ClusteringSettings()
 AS_OF = dt.date(2024, 1, 1)

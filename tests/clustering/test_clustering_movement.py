@@ -9,7 +9,7 @@ from workbench.clustering import movement, scoreboard
 from workbench.clustering.movement import Known, Moves
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
-from workbench.views.clustering import chart_migration, say_backtest
+from workbench.views.movement import chart_migration, say_backtest
 
 SETTINGS = ClusteringSettings()
 

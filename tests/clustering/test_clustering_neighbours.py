@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 from workbench.clustering import neighbours
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
-from workbench.views.clustering import say_candidates
+from workbench.views.clustering import say_alike, say_candidates
 
 SETTINGS = ClusteringSettings()
 CLOUDS = {
@@ -41,6 +41,31 @@ def test_a_look_alike_lies_as_near_as_nine_in_ten_of_the_segments_own():
     assert mine.segment_id.tolist() == [1, 1]
     assert mine.distance.tolist() == pytest.approx([4.5 / 9, 8.9 / 9])
     assert neighbours.nearest_segments(matrix, labels, alike).lookalikes[0] == 2
+
+
+def test_what_sets_a_segment_apart_from_its_nearest_one_is_told_with_its_interval():
+    generator, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 400)
+    outcomes = pd.DataFrame({"future_orders": generator.normal(size=1200), "future_spend": generator.normal(size=1200)})
+    outcomes.loc[labels == 1, "future_spend"] -= 0.9
+    pairs = pd.DataFrame({"segment_id": [0, 1, 2], "nearest_segment": [1, 0, 0]})
+    found = neighbours.differ_most(pairs, labels, outcomes)
+    assert found.outcome.tolist()[:2] == ["future_spend", "future_spend"]
+    assert found.effect_low[0] < 0.9 < found.effect_high[0]
+    assert found.effect[0] == pytest.approx(found.effect[1])
+    assert found.effect_low[2] < 0 < found.effect[2] < 0.2  # the larger of two chances; its interval is wide enough to hold none
+    told = say_alike(found, {})
+    assert told.startswith("**Most alike are 2 and 0:**")
+    assert "1 of 3 differ from the nearest one by less than 0.5" in told
+    same = neighbours.differ_most(pairs, np.zeros(1200, int), outcomes)
+    assert same.effect.isna().all()
+    assert "cannot be told" in say_alike(same, {})
+
+
+def test_segments_that_surely_differ_by_little_are_to_be_treated_as_one():
+    generator, labels = np.random.default_rng(1), np.repeat([0, 1], 20_000)
+    pairs = pd.DataFrame({"segment_id": [0, 1], "nearest_segment": [1, 0]})
+    found = neighbours.differ_most(pairs, labels, pd.DataFrame({"future_aov": generator.normal(size=40_000)}))
+    assert say_alike(found, {}).endswith("Surely less than 0.2 in everything: 0 with 1. Treat them as one.")
 
 
 def test_heterogeneity_by_hand():

@@ -14,6 +14,7 @@ from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
 from workbench.core.errors import InputError, ParameterError
 from workbench.views import clustering as views
+from workbench.views import openings
 
 
 @functools.cache
@@ -243,11 +244,11 @@ def test_the_audiences_that_come_with_the_project(tmp_path):
     catalog = pd.DataFrame(
         {"feature": ["headcount_growth", "net_revenue"], "noun": ["growth of staff", "net revenue"], "unit": ["share", "money"]}
     )
-    told = views.funnels_in_words(funnels, catalog).groupby("audience").condition.agg(list)
+    told = openings.funnels_in_words(funnels, catalog).groupby("audience").condition.agg(list)
     assert told["growing software houses"][0] == "all customers"
     assert {"industry is software", "growth of staff at least 10 %"} <= set(told["growing software houses"])
     assert "net revenue among the highest 50 %" in told["idle seats"]
-    assert views.funnels_in_words(nothing, catalog).empty
+    assert openings.funnels_in_words(nothing, catalog).empty
     broken = tmp_path / "broken.yaml"
     for odd in ("many", "nan"):
         broken.write_text(f"audiences:\n  a: {{description: one two, layers: [{{column: x, test: at_least, value: {odd}}}]}}\n")

@@ -17,11 +17,11 @@ from workbench.clustering.representation import learn, predict
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
-from workbench.views.clustering import (
+from workbench.views.movement import say_movement
+from workbench.views.scoreboard import (
     _surely_led,
     board_title,
     mean_board,
-    say_movement,
     say_scoreboard,
     say_tried,
 )

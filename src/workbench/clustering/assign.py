@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.clustering import baselines, lineage, movement
+from workbench.clustering import baselines, lineage, movement, neighbours
 from workbench.clustering.choice import least_size
 from workbench.clustering.embed import embed
 from workbench.clustering.scoreboard import AFTER, MEAN, OURS, RFM, Slice
@@ -146,6 +146,15 @@ def trace_lineage(segmenter: Segmenter, segments: pd.DataFrame, before: Mapping[
     if before["segments"] is None:
         return lineage.first_lineage(segments)
     return lineage.match_segments(segments, before["segments"], centre_table(segmenter), before["centres"])
+
+
+def compare_nearest(segmenter: Segmenter, part: Slice, nearest: pd.DataFrame) -> pd.DataFrame:
+    """nearest: see `neighbours.nearest_segments` -> the same with what most sets each pair apart one horizon earlier (see `neighbours.differ_most`)."""
+    back = segmenter.look_back()
+    if back is None:
+        return neighbours.differ_most(nearest, segmenter.labels_[:0], part.earlier_outcomes.iloc[:0, :0])
+    outcomes = part.earlier_outcomes.loc[back.index, list(segmenter.space_.models_)]
+    return neighbours.differ_most(nearest, segmenter.place_coordinates(back.to_numpy())[0], outcomes)
 
 
 def read_moves(run: Any, segmenter: Segmenter, slices: Mapping[str, Slice]) -> movement.Moves | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from workbench.clustering import cluster, stability
 from workbench.clustering.representation import Space, twins
@@ -14,6 +16,7 @@ from workbench.core.config import ClusteringSettings
 from workbench.core.stats import adjusted_r2, standardized_difference
 
 SHUFFLES, SURE = 50, 4.0  # knowledge counts from four standard deviations above the best of shuffled outcomes
+SURELY = 0.95  # that a number of segments is better than the last run's, for it to change
 ALIKE = 0.05  # two segments of which no outcome differs at this level (Bonferroni over outcomes) are one
 SMALL, UNSTEADY, SAME = "too small to act on", "does not come back", "too alike to treat differently"
 COLUMNS = ["n_segments", "n_repaired", "knowledge", "survives", "surviving"]
@@ -135,16 +138,19 @@ def least_size(customers: int, min_size_share: float) -> float:
     return 0.8 * cluster.smallest(customers, min_size_share)
 
 
-def choose(cuts: dict[int, Cut], least: float = 0.0, last: int | None = None) -> pd.DataFrame:
+def choose(
+    cuts: dict[int, Cut], least: float = 0.0, last: int | None = None, again: Callable[[Cut], np.ndarray] | None = None
+) -> pd.DataFrame:  # fmt: skip
     """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard, each segment by its customers), surviving (their product),
     surviving_error, chosen; a row per number of groups, all figures after the repair.
 
     Chosen is the cut with most surviving knowledge, of those whose segments all have `least` customers where there are any (the wanted number
-    can keep a small one from being joined); where one with as many segments as the `last` run had is within its error, that one, so that numbers and
-    names do not flicker. surviving_error: standard error (over refits, paired) of how much less another cut
+    can keep a small one from being joined). Numbers and names should not flicker: a cut into as many segments as the `last` run had is taken
+    unless the best one beats it in a second look, too (`again`: a cut -> its surviving knowledge in refits that no cut was chosen by; one-sided
+    paired t, 95 %). surviving_error: standard error (over refits, paired) of how much less another cut
     has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
     window; nothing after as_of is read.
-    """  # fmt: skip
+    """
     rows = [(k, c.n_segments, c.knowledge, c.survives.mean(), c.surviving.mean()) for k, c in cuts.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if len(table) < 2:
@@ -153,10 +159,14 @@ def choose(cuts: dict[int, Cut], least: float = 0.0, last: int | None = None) ->
     able = large if len(large) else table
     best = able.surviving.idxmax() if (able.knowledge > 0).any() else able.n_segments.idxmin()
     surviving = np.stack([c.surviving for c in cuts.values()])
-    short = surviving[best] - surviving
-    table["surviving_error"] = short.std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
-    near = able[(able.n_repaired == last) & (surviving[best].mean() - able.surviving <= table.surviving_error[able.index])]
-    return table.assign(chosen=table.index == (near.surviving.idxmax() if len(near) else best))
+    table["surviving_error"] = (surviving[best] - surviving).std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
+    same = able[able.n_repaired == last]
+    if len(same) and best not in same.index:
+        kept = same.surviving.idxmax()
+        lag = np.subtract(*(again(cuts[k]) for k in table.n_segments[[best, kept]]))
+        surely = stats.t.ppf(SURELY, len(lag) - 1) * lag.std(ddof=1) / np.sqrt(len(lag))
+        best = best if lag.mean() > surely else kept
+    return table.assign(chosen=table.index == best)
 
 
 def _joined(

@@ -14,6 +14,7 @@ from workbench.clustering.cluster import dense_groups, nearest
 from workbench.clustering.embed import embed
 from workbench.clustering.stability import SHARE, WATCH, best_jaccard
 from workbench.core.config import ClusteringSettings
+from workbench.core.stats import standardized_difference
 
 FAR = 0.9  # customers further from their centre than nine in ten, by their segment's own measure, fit nowhere well
 CANDIDATE_FITS = 5
@@ -56,6 +57,25 @@ def nearest_segments(matrix: np.ndarray, labels: np.ndarray, alike: pd.DataFrame
         spread = max(float(np.sqrt((distances[labels == segment, segment] ** 2).mean())), 1e-12)
         rows.append((segment, int(apart[segment].argmin()), float(apart[segment].min() / spread), int(counts.get(segment, 0))))
     return pd.DataFrame(rows, columns=["segment_id", "nearest_segment", "distance", "lookalikes"])
+
+
+def differ_most(nearest: pd.DataFrame, labels: np.ndarray, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """nearest: see `nearest_segments`; outcomes of customers and the segment of each -> nearest + outcome, effect, effect_low, effect_high.
+
+    The outcome in which a segment and its nearest one are furthest apart: Hedges' g, taken as positive, its 95 % interval wider by Bonferroni for the outcomes
+    it was chosen from. NaN and no outcome where none can be compared.
+    """
+    confidence, rows = 1 - 0.05 / max(outcomes.shape[1], 1), []
+    for pair in nearest.itertuples():
+        able = []
+        for name, values in outcomes.astype(float).items():
+            sides = (values[labels == segment].to_numpy() for segment in (pair.segment_id, pair.nearest_segment))
+            effect, low, high, _ = standardized_difference(*sides, confidence)
+            if np.isfinite(effect):
+                able.append((abs(effect), *((low, high) if effect > 0 else (-high, -low)), name))
+        rows.append(max(able, default=(np.nan, np.nan, np.nan, "")))
+    told = pd.DataFrame(rows, nearest.index, ["effect", "effect_low", "effect_high", "outcome"])
+    return nearest.join(told.astype({"outcome": "str"}))
 
 
 def heterogeneity(matrix: np.ndarray, labels: np.ndarray, macro: np.ndarray) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,7 @@ from workbench.core.errors import InputError, QualityGate
 MIN_CUSTOMERS = 50
 FITS = 10  # pooled for the published segments
 TRIALS = 6  # refits that choose and repair; the certificate draws others
+SECOND_LOOK = 12  # refits before the last run's number of segments is given up: six alone see a lead where there is none
 LEARNED = 40_000  # customers to learn outcomes from: of 20,000 alone the space differs more than with another seed
 STEP, STEPS = 0.8, 6  # of the smallest size, where too few dense groups are found
 
@@ -113,7 +116,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             raise _too_few(self, pool)
         # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
         least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings.min_size_share)
-        self.counts_ = table = choice.choose(cuts, least, count)
+        self.counts_ = table = choice.choose(cuts, least, count, self._second_look(settings))
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows, each)
@@ -225,6 +228,17 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             if len(pool.centres) >= FITS * self.min_segments:
                 return pool, settings
         raise _too_few(self, pool)
+
+    def _second_look(self, settings: ClusteringSettings) -> Callable[[choice.Cut], np.ndarray]:
+        """-> a cut's surviving knowledge in refits that no cut was chosen by; they are made when first asked for."""
+        refits = functools.cache(lambda: stability.refit(self.matrix_, settings, self.seed + 5, SECOND_LOOK))
+
+        def surviving(cut: choice.Cut) -> np.ndarray:
+            labels = cluster.nearest(self.matrix_, cut.centres)[0]
+            found = stability.overlaps(self.matrix_, labels, refits(), len(cut.centres))
+            return dataclasses.replace(cut, agreement=stability.agreement(found, cut.belongs)).surviving
+
+        return surviving
 
     def _in_this_space(self, last: pd.DataFrame) -> np.ndarray:
         """The last run's centres -> the same here; where a coordinate is new, in the middle."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.views import business, changes, clustering, features, ingest, kpis, personas, theme
+from workbench.views import business, changes, clustering, features, ingest, kpis, personas, scoreboard, theme
 
 Read = Callable[[str], pd.DataFrame]
 SOFT = 1.0  # a segment twice as far as the own one is another one
@@ -94,22 +94,23 @@ def _failing(quality: pd.DataFrame) -> str:
     small = int(quality.too_small.sum())
     few = f"; too small to act on alone: {small}" if small else ""
     found = np.average(quality.found_anew, weights=quality["size"])
-    anew = f" Half of the customers give them again at a mean Jaccard of {found:.2f}." if np.isfinite(found) else ""
+    shared = clustering.shared_members(found)
+    anew = f" From half of the customers alone, about {shared:.0%} of a segment would be the same." if np.isfinite(found) else ""
     return f"**Segments.** Of {len(quality)}, {theme.told_verdicts(quality.verdict)}{alone}{few}.{anew}"
 
 
 def _foresight(board: pd.DataFrame) -> str:
-    mean = board[board.outcome == clustering.MEAN].set_index("method")
-    ours = mean.loc[clustering.OURS]
+    mean = board[board.outcome == scoreboard.MEAN].set_index("method")
+    ours = mean.loc[scoreboard.OURS]
     if pd.isna(ours.r2_adjusted):
         return "**Foresight.** Not tested: the data reach neither one horizon past the as-of day nor one back."
     sure = f" ({100 * ours.r2_low:.1f} to {100 * ours.r2_high:.1f}%)" if pd.notna(ours.r2_low) else ""
     single = f", predictions for single customers {ours.ceiling:.0%}" if pd.notna(ours.ceiling) else ""
-    best, theirs = clustering.best_rival(board)
-    rival = f"{clustering.named_method(best)} {theirs:.0%}"
+    best, theirs = scoreboard.best_rival(board)
+    rival = f"{scoreboard.named_method(best)} {theirs:.0%}"
     rival = f"**{rival}**" if theirs >= ours.r2_adjusted else rival
     told = f"Segments explain {ours.r2_adjusted:.0%}{sure} of how customers then differ{single}, {rival}."
-    if ours.judged != clustering.AFTER:
+    if ours.judged != scoreboard.AFTER:
         told = f"Not yet tested out of time. Of the last horizon: {told}"
     return f"**Foresight.** {told}"
 
@@ -179,7 +180,7 @@ def analytics(read: Read, metrics: Mapping[str, float], currency: str) -> list[A
     drift = read("drift")
     parts: list[Any] = [
         "## Do segments know the future?",
-        theme.table(clustering.mean_board(board), clustering.board_title(board), clustering.BOARD_HEADS, clustering.BOARD_FORM),
+        theme.table(scoreboard.mean_board(board), scoreboard.board_title(board), scoreboard.BOARD_HEADS, scoreboard.BOARD_FORM),
     ]
     parts += ["## Do they hold?", clustering.say_stability(quality), _chart(clustering.chart_stability(quality, _names(read).to_dict()), "Stability per segment with its spread over refits, coloured by verdict")]  # fmt: skip
     parts += ["## Which features count?", features.say_features(catalog, metrics.get("chance_relevance", float("nan")))]

@@ -104,6 +104,11 @@ class Shown:
         return f"{self.caption}\n{self.frame.to_string(index=False, na_rep='–', max_colwidth=60)}"
 
 
+def listed(words: list[str]) -> str:
+    """-> a, b and c."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
 def told_verdicts(verdicts: pd.Series) -> str:
     """Verdicts of segments -> how many pass, are to be watched and fail, as half a sentence."""
     passed, watched, failed = (int((verdicts == verdict).sum()) for verdict in ("pass", "watch", "fail"))
