@@ -1,16 +1,21 @@
-"""Print what hangs on the seed: the segments of a finished run (by default the newest) found again with ten other seeds."""
+"""Print what hangs on chance: the segments of a finished run (by default the newest) found again with ten other seeds, and without 1 % of its customers."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from workbench.core.rundir import finished_run  # isort: skip -- before pandas: see core/processor.py
+import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
 
 from workbench.clustering import assign, scoreboard
+from workbench.clustering.segmenter import Segmenter
 from workbench.core.processor import use_one_thread
 
 SEEDS = range(11, 21)
+DROPS, DROPPED = 5, 0.01
 
 
 def main() -> None:
@@ -35,6 +40,22 @@ def main() -> None:
     table = pd.DataFrame(found)
     r2, count = table.r2_adjusted.astype(float), table.n_segments
     print(f"seeds {SEEDS[0]} to {SEEDS[-1]}: {count.min()} to {count.max()} segments, R² {r2.min():.3f} to {r2.max():.3f}, mean {r2.mean():.3f}; {r2.min() / board[scoreboard.RFM]:.2f} to {r2.max() / board[scoreboard.RFM]:.2f} times the RFM grid")  # fmt: skip
+    published = scoreboard.fit_slice(full, settings, relevance)
+    kept = [_kept(full, published, scoreboard.fit_slice(part, settings, relevance, last=assign.centre_table(published)), part) for part in _thinned(full)]  # fmt: skip
+    print(f"without {DROPPED:.0%} of the customers a second run leaves {np.mean(kept):.1%} of the others in their segment ({min(kept):.1%} to {max(kept):.1%} in {DROPS} draws)")  # fmt: skip
+
+
+def _thinned(full: scoreboard.Slice) -> Iterator[scoreboard.Slice]:
+    everyone = full.today.index.union(full.earlier.index)
+    for seed in range(DROPS):
+        yield full.among(everyone[np.random.default_rng(seed).random(len(everyone)) >= DROPPED])
+
+
+def _kept(full: scoreboard.Slice, one: Segmenter, other: Segmenter, part: scoreboard.Slice) -> float:
+    """The share of customers whose segments are each other's, matched one to one."""
+    before = pd.Series(one.labels_, full.today.index)[part.today.index]
+    crossed = pd.crosstab(before.to_numpy(), other.labels_).to_numpy()
+    return float(crossed[linear_sum_assignment(-crossed)].sum() / len(before))
 
 
 if __name__ == "__main__":

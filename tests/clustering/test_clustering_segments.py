@@ -101,6 +101,24 @@ def test_customers_who_are_there_twice_make_noise_no_knowledge(share):
     assert not found.knows_
 
 
+@pytest.mark.parametrize(("copies", "learned_from", "crossed"), [(1, 1300, False), (2, 1300, False), (2, 3000, True)])
+def test_of_many_customers_those_judge_of_whom_nothing_was_learned(monkeypatch, copies, learned_from, crossed):
+    """With every customer there twice, hardly a stranger is left once most were learned from: then each half is judged by models of the other."""
+    monkeypatch.setattr(segmenter, "LEARNED", learned_from)
+    company = planted_company(6, 400, seed=0)
+    part, rows = company.slices["full"], np.tile(np.arange(2400), copies)
+    today, earlier, after = (f.iloc[rows].reset_index(drop=True) for f in (part.today, part.earlier, part.earlier_outcomes))
+    fitted = Segmenter(min_segments=6, max_segments=7, sample_limit=1000)
+    fitted.fit(today, earlier=earlier, outcomes=after, relevance=company.relevance)
+    learned, back = segmenter.draw_rows(len(today), learned_from, fitted.seed), fitted.look_back()
+    seen = np.isin(rows[back.index], rows[learned])
+    own = fitted.space_.predict(earlier.loc[back.index])
+    spread = (own / fitted.space_.spread_ - fitted.space_.middle_ / fitted.space_.spread_).to_numpy()
+    by_own = np.allclose(back[list(own)].to_numpy(), spread)
+    assert (seen.any(), not by_own) == (crossed, crossed)
+    assert adjusted_rand_score(company.groups[rows], fitted.labels_) > 0.9
+
+
 def test_twins_are_alike_in_what_tells_customers_apart():
     features = pd.DataFrame({"a": [1.0, 1.0, 1.0, 2.0, 1.0, 1.0], "b": [np.nan] * 6})
     outcomes = pd.DataFrame({"spend": [3.5, 3.5, 0.0, 3.5, 0.0, 4.5], "active": [1.0, 1.0, 0.0, 1.0, 0.0, 1.0]})

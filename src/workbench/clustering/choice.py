@@ -23,10 +23,16 @@ COLUMNS = ["n_segments", "n_repaired", "knowledge", "survives", "surviving"]
 
 
 class Knower:
-    """What segments know of outcomes: on the earlier window by models that never saw the customer, else of the space itself."""
+    """What segments know of outcomes: on the earlier window by models that never saw the customer, else of the space itself.
 
-    def __init__(self, space: Space, matrix: np.ndarray, earlier: pd.DataFrame | None, outcomes: pd.DataFrame | None):
-        self._space, self._matrix, self.window = space, matrix, earlier
+    strangers: whether the space was learned from none of the customers of `earlier`.
+    """
+
+    def __init__(
+        self, space: Space, matrix: np.ndarray, earlier: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None,
+        strangers: bool = False,
+    ):  # fmt: skip
+        self._space, self._matrix, self.window, self._strangers = space, matrix, earlier, strangers
         self.has_history = bool(space.models_)
         self._outcomes = outcomes[list(space.models_)] if self.has_history else None
 
@@ -35,6 +41,8 @@ class Knower:
         """Customers of the earlier window in the space, each by models that never saw them; without a history today's."""
         if not self.has_history:
             return self._matrix
+        if self._strangers:
+            return self._space.transform(self.window)
         return self._space.crossed_coordinates(self.window, self._outcomes, self.window)[0]
 
     @functools.cached_property
