@@ -138,10 +138,10 @@ def cut_pool(
     with on_one_thread():  # two threads would add squares in another order
         tried = [_settled(few, start) for start in _beginnings(pool, k)]
         tightest = min(tried, key=operator.itemgetter(2))
-        again = tightest if last is None else _settled(few, last)
-        centres, labels, _ = again if again[2] <= CLEARLY * tightest[2] else tightest
         if len(few) < len(matrix):
-            centres, labels, _ = _settled(matrix, centres)
+            tightest = _settled(matrix, tightest[0])
+        again = tightest if last is None else _settled(matrix, last)
+        centres, labels, _ = again if again[2] <= CLEARLY * tightest[2] else tightest
     return centres, labels, nearest(pool.centres, centres)[0]
 
 

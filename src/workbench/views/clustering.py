@@ -104,7 +104,7 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             first += f" By the product of both {told} {'lies' if near.nunique() == 1 else 'lie'} within a standard error of it."
     best = counts.loc[counts.surviving.idxmax()]
     if _as_the_last_run(chosen):
-        first += f" So many had the last run; {best.n_repaired:.0f}, the best by that product, are no better for sure, and numbers and names should not flicker."
+        first += f" So many had the last run; {best.n_repaired:.0f}, the best by that product, are no better for sure when looked at again, and numbers and names should not flicker."
     elif best.surviving > chosen.surviving:
         first += " Numbers of which more would survive leave a segment that is too small to act on."
     causes = repairs.why.value_counts()
