@@ -62,6 +62,10 @@ def test_as_many_as_the_last_run_had_are_made_again_unless_another_number_is_sur
     assert numbers == {None: 12, 10: 10, 12: 12, 15: 12, 40: 12}
     worse = choice.choose(cuts, last=15, again=lambda c: np.array([0.2, 0.21, 0.19]) + 0.001 * c.n_segments)
     assert worse.n_segments[worse.chosen].to_list() == [15]  # the lead is gone when looked at again
+    joined = {10: cut(10, 0.3, steady), 13: cut(10, 0.3, finer, groups=13)}
+    begun = choice.choose(joined, last=10, again=lambda c: c.surviving)
+    assert begun.n_segments[begun.chosen].to_list() == [10]  # of as many segments those that begin from the last run's
+    assert "They begin from the segments of the last run" in views.say_counts(begun, pd.DataFrame({"why": []}), True)
     assert "So many had the last run; 12, the best by that product," in views.say_counts(
         chosen[10], pd.DataFrame({"why": []}), True
     )

@@ -153,9 +153,9 @@ def choose(
     surviving_error, chosen; a row per number of groups, all figures after the repair.
 
     Chosen is the cut with most surviving knowledge, of those whose segments all have `least` customers where there are any (the wanted number
-    can keep a small one from being joined). Numbers and names should not flicker: a cut into as many segments as the `last` run had is taken
-    unless the best one beats it in a second look, too (`again`: a cut -> its surviving knowledge in refits that no cut was chosen by; one-sided
-    paired t, 95 %). surviving_error: standard error (over refits, paired) of how much less another cut
+    can keep a small one from being joined). Numbers and names should not flicker: a cut into as many segments as the `last` run had, first the one that
+    begins from its centres and joins none, is taken unless the best of all beats it in a second look, too (`again`: a cut -> its surviving knowledge
+    in refits that no cut was chosen by; one-sided paired t, 95 %). surviving_error: standard error (over refits, paired) of how much less another cut
     has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
     window; nothing after as_of is read.
     """
@@ -169,8 +169,8 @@ def choose(
     surviving = np.stack([c.surviving for c in cuts.values()])
     table["surviving_error"] = (surviving[best] - surviving).std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
     same = able[able.n_repaired == last]
-    if len(same) and best not in same.index:
-        kept = same.surviving.idxmax()
+    begun = same[same.n_segments == last]
+    if len(same) and (kept := (begun if len(begun) else same).surviving.idxmax()) != best:
         lag = np.subtract(*(again(cuts[k]) for k in table.n_segments[[best, kept]]))
         surely = stats.t.ppf(SURELY, len(lag) - 1) * lag.std(ddof=1) / np.sqrt(len(lag))
         best = best if lag.mean() > surely else kept

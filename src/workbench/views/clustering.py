@@ -103,7 +103,9 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             told = listed([f"{n:.0f}" for n in sorted(set(near))])
             first += f" By the product of both {told} {'lies' if near.nunique() == 1 else 'lie'} within a standard error of it."
     best = counts.loc[counts.surviving.idxmax()]
-    if _as_the_last_run(chosen):
+    if _as_the_last_run(chosen) and best.n_repaired == chosen.n_repaired:
+        first += " They begin from the segments of the last run; as many others are no better for sure when looked at again, and names should not flicker."
+    elif _as_the_last_run(chosen):
         first += f" So many had the last run; {best.n_repaired:.0f}, the best by that product, are no better for sure when looked at again, and numbers and names should not flicker."
     elif best.surviving > chosen.surviving:
         first += " Numbers of which more would survive leave a segment that is too small to act on."
