@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from workbench.core.rundir import finished_run  # isort: skip -- before pandas: see core/processor.py
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
 
-from workbench.clustering import assign, scoreboard
+from workbench.clustering import assign, lineage, scoreboard
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.processor import use_one_thread
 
@@ -52,10 +51,11 @@ def _thinned(full: scoreboard.Slice) -> Iterator[scoreboard.Slice]:
 
 
 def _kept(full: scoreboard.Slice, one: Segmenter, other: Segmenter, part: scoreboard.Slice) -> float:
-    """The share of customers whose segments are each other's, matched one to one."""
-    before = pd.Series(one.labels_, full.today.index)[part.today.index]
-    crossed = pd.crosstab(before.to_numpy(), other.labels_).to_numpy()
-    return float(crossed[linear_sum_assignment(-crossed)].sum() / len(before))
+    """The share of customers in a segment that continues the one they were in."""
+    before = pd.DataFrame({"customer_id": full.today.index, "segment_id": one.labels_, "segment_name": ""})
+    now = pd.DataFrame({"customer_id": part.today.index, "segment_id": other.labels_})
+    found = lineage.match_segments(now, before)
+    return float(found.shared[found.change == "continued"].sum() / len(now))
 
 
 if __name__ == "__main__":

@@ -54,16 +54,20 @@ def test_of_two_cuts_that_end_in_as_many_segments_the_better_one_is_taken():
     assert table.n_segments[table.chosen].to_list() == [17]
 
 
+def _again(*cuts):
+    return [c.surviving for c in cuts]
+
+
 def test_as_many_as_the_last_run_had_are_made_again_unless_another_number_is_surely_better():
     steady, finer = [0.80, 0.70, 0.75], [0.79, 0.72, 0.76]
     cuts = {10: cut(10, 0.3, steady), 12: cut(12, 0.3, finer), 15: cut(15, 0.3, [0.6, 0.4, 0.55])}
-    chosen = {last: choice.choose(cuts, last=last, again=lambda c: c.surviving) for last in (None, 10, 12, 15, 40)}
+    chosen = {last: choice.choose(cuts, last=last, again=_again) for last in (None, 10, 12, 15, 40)}
     numbers = {last: int(table.n_segments[table.chosen].iloc[0]) for last, table in chosen.items()}
     assert numbers == {None: 12, 10: 10, 12: 12, 15: 12, 40: 12}
-    worse = choice.choose(cuts, last=15, again=lambda c: np.array([0.2, 0.21, 0.19]) + 0.001 * c.n_segments)
+    worse = choice.choose(cuts, last=15, again=lambda *cs: [np.array([0.2, 0.21, 0.19]) + 0.001 * c.n_segments for c in cs])
     assert worse.n_segments[worse.chosen].to_list() == [15]  # the lead is gone when looked at again
     joined = {10: cut(10, 0.3, steady), 13: cut(10, 0.3, finer, groups=13)}
-    begun = choice.choose(joined, last=10, again=lambda c: c.surviving)
+    begun = choice.choose(joined, last=10, again=_again)
     assert begun.n_segments[begun.chosen].to_list() == [10]  # of as many segments those that begin from the last run's
     assert "They begin from the segments of the last run" in views.say_counts(begun, pd.DataFrame({"why": []}), True)
     assert "So many had the last run; 12, the best by that product," in views.say_counts(

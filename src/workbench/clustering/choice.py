@@ -147,15 +147,15 @@ def least_size(customers: int, min_size_share: float) -> float:
 
 
 def choose(
-    cuts: dict[int, Cut], least: float = 0.0, last: int | None = None, again: Callable[[Cut], np.ndarray] | None = None
+    cuts: dict[int, Cut], least: float = 0.0, last: int | None = None, again: Callable[..., list[np.ndarray]] | None = None
 ) -> pd.DataFrame:  # fmt: skip
     """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard, each segment by its customers), surviving (their product),
     surviving_error, chosen; a row per number of groups, all figures after the repair.
 
     Chosen is the cut with most surviving knowledge, of those whose segments all have `least` customers where there are any (the wanted number
     can keep a small one from being joined). Numbers and names should not flicker: a cut into as many segments as the `last` run had, first the one that
-    begins from its centres and joins none, is taken unless the best of all beats it in a second look, too (`again`: a cut -> its surviving knowledge
-    in refits that no cut was chosen by; one-sided paired t, 95 %). surviving_error: standard error (over refits, paired) of how much less another cut
+    begins from its centres and joins none, is taken unless the best of all beats it in a second look, too (`again`: cuts -> the surviving knowledge
+    of each in refits that no cut was chosen by; one-sided paired t, 95 %). surviving_error: standard error (over refits, paired) of how much less another cut
     has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
     window; nothing after as_of is read.
     """
@@ -171,7 +171,7 @@ def choose(
     same = able[able.n_repaired == last]
     begun = same[same.n_segments == last]
     if len(same) and (kept := (begun if len(begun) else same).surviving.idxmax()) != best:
-        lag = np.subtract(*(again(cuts[k]) for k in table.n_segments[[best, kept]]))
+        lag = np.subtract(*again(*(cuts[k] for k in table.n_segments[[best, kept]])))
         surely = stats.t.ppf(SURELY, len(lag) - 1) * lag.std(ddof=1) / np.sqrt(len(lag))
         best = best if lag.mean() > surely else kept
     return table.assign(chosen=table.index == best)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +22,9 @@ MIN_CUSTOMERS = 50
 FITS = 10  # pooled for the published segments
 TRIALS = 6  # refits that choose and repair; the certificate draws others
 SECOND_LOOK = 12  # refits before the last run's number of segments is given up: six alone see a lead where there is none
-LEARNED = (
-    100_000  # customers to learn outcomes from: of 40,000 out of 100,000, one in twenty is placed otherwise than by all of them
-)
+# Customers to learn outcomes from. Of 100,000 invented ones the segments of a sample agree with those of everybody at an ARI of 0.92 where
+# 40,000 are learned from, at 0.98 where all are.
+LEARNED = 100_000
 STEP, STEPS = 0.8, 6  # of the smallest size, where too few dense groups are found
 
 
@@ -115,7 +114,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             raise _too_few(self, pool)
         # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
         least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings.min_size_share)
-        self.counts_ = table = choice.choose(cuts, least, count, self._second_look(settings))
+        self.counts_ = table = choice.choose(cuts, least, count, self._second_look)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows, each)
@@ -241,16 +240,15 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
                 return learned, strangers, True
         return learned, learned[draw_rows(len(learned), self.sample_limit, self.seed)], False
 
-    def _second_look(self, settings: ClusteringSettings) -> Callable[[choice.Cut], np.ndarray]:
-        """-> a cut's surviving knowledge in refits that no cut was chosen by; they are made when first asked for."""
-        refits = functools.cache(lambda: stability.refit(self.matrix_, settings, self.seed + 5, SECOND_LOOK))
-
-        def surviving(cut: choice.Cut) -> np.ndarray:
+    def _second_look(self, *cuts: choice.Cut) -> list[np.ndarray]:
+        """-> the surviving knowledge of each cut in refits that no cut was chosen by."""
+        settings = self._settings(min_size_share=self.held_size_share_)
+        refits, found = stability.refit(self.matrix_, settings, self.seed + 5, SECOND_LOOK), []
+        for cut in cuts:
             labels = cluster.nearest(self.matrix_, cut.centres)[0]
-            found = stability.overlaps(self.matrix_, labels, refits(), len(cut.centres))
-            return dataclasses.replace(cut, agreement=stability.agreement(found, cut.belongs)).surviving
-
-        return surviving
+            overlaps = stability.overlaps(self.matrix_, labels, refits, len(cut.centres))
+            found.append(dataclasses.replace(cut, agreement=stability.agreement(overlaps, cut.belongs)).surviving)
+        return found
 
     def _in_this_space(self, last: pd.DataFrame) -> np.ndarray:
         """The last run's centres -> the same here; where a coordinate is new, in the middle."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.views.scoreboard import outcome_in_words
-from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, listed, plain, segment_colours, told_verdicts
+from workbench.views.theme import ACCENT, GREY, INK, VERDICT_COLOURS, between, listed, plain, segment_colours, told_verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -283,7 +283,7 @@ def say_alike(nearest: pd.DataFrame, names: Mapping[str, str]) -> str:
     if known.empty:
         return "Whether two of them could be treated as one cannot be told: of no outcome is it known how they differ."
     least, one = known.iloc[0], known[known.effect_high < SMALL]
-    close = known[(known.effect < MEDIUM) & ~known.index.isin(one.index)]
+    close = known[(known.effect < MEDIUM) & (known.effect_high >= SMALL)]
     pairs = sorted({tuple(sorted(pair)) for pair in zip(one.segment_id, one.nearest_segment, strict=True)})
     told = [f"Surely less than {SMALL} in everything: {listed([f'{a} with {b}' for a, b in pairs])}. Treat them as one."] if pairs else []  # fmt: skip
     if len(close):
@@ -299,9 +299,8 @@ def say_alike(nearest: pd.DataFrame, names: Mapping[str, str]) -> str:
 
 def nearest_in_words(nearest: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """The table of neighbours for readers, see `NEAREST_HEADS`."""
-    bounds = zip(nearest.effect_low, nearest.effect_high, strict=True)
-    between = ["–" if np.isnan(low) else f"{low:.2f} to {high:.2f}" for low, high in bounds]
-    return nearest.assign(outcome=[outcome_in_words(o, names) for o in nearest.outcome], interval=between)
+    outcome = [outcome_in_words(o, names) for o in nearest.outcome]
+    return nearest.assign(outcome=outcome, interval=between(nearest.effect_low, nearest.effect_high, "{:.2f}"))
 
 
 def say_candidates(candidates: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from workbench.views.theme import listed, plain
+from workbench.views.theme import between, listed, plain
 
 HEADROOM_HEADS = {
     "segment_id": "segment", "customers": "customers", "frontier": "upper quarter begins at", "below": "customers below", "gap": "what they lack",
@@ -61,14 +61,10 @@ def say_headroom(headroom: pd.DataFrame, currency: str) -> str:
 
 def headroom_in_words(headroom: pd.DataFrame) -> pd.DataFrame:
     """The table for readers, see `HEADROOM_HEADS`."""
-    return headroom.assign(interval=_between(headroom.headroom_low, headroom.headroom_high))
+    return headroom.assign(interval=between(headroom.headroom_low, headroom.headroom_high, "{:,.0f}"))
 
 
 def space_in_words(space: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
     """White space for readers, see `SPACE_HEADS`; categories by their nouns."""
     nouns = catalog.set_index("feature").noun.str.removesuffix(" share")
-    return space.assign(category=space.feature.map(nouns), interval=_between(space.at_stake_low, space.at_stake_high))
-
-
-def _between(low: pd.Series, high: pd.Series) -> list[str]:
-    return [f"{a:,.0f} to {b:,.0f}" for a, b in zip(low, high, strict=True)]
+    return space.assign(category=space.feature.map(nouns), interval=between(space.at_stake_low, space.at_stake_high, "{:,.0f}"))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from workbench.views.theme import ACCENT, INK, listed, plain
+from workbench.views.theme import ACCENT, INK, between, listed, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -204,15 +204,9 @@ def _chosen(ours: float, mean: pd.DataFrame) -> str:
 def mean_board(board: pd.DataFrame) -> pd.DataFrame:
     """The scoreboard's means with their intervals as text, for a table with `BOARD_HEADS` and `BOARD_FORM`."""
     mean = board[board.outcome == MEAN]
-    return mean.assign(
-        interval=[
-            "–" if np.isnan(low) else f"{low:.3f} to {high:.3f}" for low, high in zip(mean.r2_low, mean.r2_high, strict=True)
-        ],
-        lead=[
-            "–" if method == OURS or np.isnan(low) else f"{low:+.3f} to {high:+.3f}"
-            for method, low, high in zip(mean.method, mean.lead_low, mean.lead_high, strict=True)
-        ],
-    )
+    ahead = mean[["lead_low", "lead_high"]].where(mean.method != OURS)
+    interval, lead = between(mean.r2_low, mean.r2_high, "{:.3f}"), between(ahead.lead_low, ahead.lead_high, "{:+.3f}")
+    return mean.assign(interval=interval, lead=lead)
 
 
 def _of_ceiling(ours: float, ceiling: float) -> str:

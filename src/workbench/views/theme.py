@@ -109,6 +109,11 @@ def listed(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
+def between(lows: pd.Series, highs: pd.Series, form: str) -> list[str]:
+    """Bounds of intervals -> low to high, each by a format such as "{:.2f}"; – where they are not known."""
+    return ["–" if pd.isna(low) else f"{form.format(low)} to {form.format(high)}" for low, high in zip(lows, highs, strict=True)]
+
+
 def told_verdicts(verdicts: pd.Series) -> str:
     """Verdicts of segments -> how many pass, are to be watched and fail, as half a sentence."""
     passed, watched, failed = (int((verdicts == verdict).sum()) for verdict in ("pass", "watch", "fail"))
