@@ -26,14 +26,14 @@ def main() -> None:
     settings, catalog = run.settings("clustering"), run.read("feature_catalog")
     full = assign.read_slices(run, catalog)["full"]
     relevance = assign.relevance_of(catalog)
-    outcomes = assign.outcomes_or_none(run, full.today.index)
+    outcomes = scoreboard.draw_judges(assign.outcomes_or_none(run, full.today.index), settings)
     board = run.read("scoreboard").set_index(["outcome", "method"]).r2_adjusted[scoreboard.MEAN]
     print(f"run {run.path.name}, seed {settings.seed}: {board[scoreboard.OURS]:.3f}, RFM grid {board[scoreboard.RFM]:.3f}")
     found = []
     for seed in SEEDS:
         fitted = scoreboard.fit_slice(full, settings.model_copy(update={"seed": seed}), relevance)
         ceiling = scoreboard.prediction_ceiling(fitted.predicted_, outcomes)
-        tried = scoreboard.score_tried(fitted, outcomes, ceiling)
+        tried = scoreboard.score_tried(fitted, full, outcomes, ceiling)
         found.append(tried[tried.chosen].iloc[0])
         print(f"  seed {seed}: {found[-1].n_segments} segments, {found[-1].r2_adjusted:.3f}", flush=True)
     table = pd.DataFrame(found)

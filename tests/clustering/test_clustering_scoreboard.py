@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import planted_company
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
 from workbench.clustering import assign, baselines, scoreboard
@@ -22,6 +23,7 @@ from workbench.views.scoreboard import (
     _surely_led,
     board_title,
     mean_board,
+    say_limit,
     say_scoreboard,
     say_tried,
 )
@@ -222,14 +224,17 @@ def test_plain_is_given_every_feature_and_once_more_those_in_use():
 def test_above_the_sample_limit_all_methods_are_judged_by_the_same_drawn_customers():
     company, found, outcomes, board = scored()
     settings = SETTINGS.model_copy(update={"sample_limit": 200})
-    drawn = scoreboard.score_methods(
-        settings, company.slices, {"full": found}, 1.0, outcomes, ceiling_of(company, found, outcomes)
-    )
+    judges = scoreboard.draw_judges(outcomes, settings)
+    drawn = scoreboard.score_methods(settings, company.slices, {"full": found}, 1.0, judges, ceiling_of(company, found, judges))
     value, whole = (b.set_index(["method", "outcome"]).r2_adjusted.sort_index() for b in (drawn, board))
     assert 0 < (value - whole)[scoreboard.RFM].abs().max() < 0.25
     rows = scoreboard.draw_rows(len(outcomes), 200, settings.seed + 2)
     hand = by_least_squares(outcomes.future_spend.iloc[rows], found.labels_[rows])
     assert value[scoreboard.OURS, "future_spend"] == pytest.approx(hand)
+    ceiling = np.corrcoef(outcomes.future_spend.iloc[rows], found.predicted_.future_spend.iloc[rows])[0, 1] ** 2
+    assert drawn.set_index(["method", "outcome"]).ceiling[scoreboard.OURS, "future_spend"] == pytest.approx(ceiling)
+    tried = scoreboard.score_tried(found, company.slices["full"], judges, ceiling_of(company, found, judges))
+    assert tried.r2_adjusted[tried.chosen].tolist() == [pytest.approx(value[scoreboard.OURS, scoreboard.MEAN])]
 
 
 def test_the_lead_over_the_rfm_grid_is_beyond_chance_and_over_itself_zero():
@@ -350,19 +355,48 @@ def test_intervals_of_adjusted_r2_cover_the_populations():
 def test_what_other_numbers_would_have_told_is_measured_as_on_the_board():
     company, found, outcomes, board = scored()
     ceiling = ceiling_of(company, found, outcomes)
-    tried = scoreboard.score_tried(found, outcomes, ceiling)
+    full = company.slices["full"]
+    tried = scoreboard.score_tried(found, full, outcomes, ceiling)
     ours = board.set_index(["method", "outcome"]).r2_adjusted[scoreboard.OURS, scoreboard.MEAN]
     assert tried.r2_adjusted[tried.chosen].tolist() == [pytest.approx(ours)]
-    assert list(tried.n_segments) == [len(np.unique(labels)) for labels in found.tried()] == list(found.counts_.n_repaired)
-    other = found.tried()[-1]
+    assert (
+        list(tried.n_segments)
+        == [len(np.unique(labels)) for labels in found.tried(found.matrix_)]
+        == list(found.counts_.n_repaired)
+    )
+    other = found.tried(found.matrix_)[-1]
     judged = [o for o in outcomes if np.isfinite(ceiling[o])]
     assert tried.r2_adjusted.iloc[-1] == pytest.approx(np.mean([by_least_squares(outcomes[o], other) for o in judged]))
     told = say_tried(tried)
     for row in (tried.r2_adjusted.idxmin(), tried.r2_adjusted.idxmax()):
         assert f"({tried.n_segments[row]}" in told
         assert f"{tried.r2_adjusted[row]:.1%}" in told
-    assert "cannot be known yet" in say_tried(scoreboard.score_tried(found, None, {}))
+    assert "cannot be known yet" in say_tried(scoreboard.score_tried(found, full, None, {}))
     assert "No other number" in say_tried(tried[tried.chosen])
+
+
+def test_what_so_few_groups_can_tell_at_all_is_told_beside_what_segments_do():
+    """By scikit-learn itself on the predictions over their outcomes' spread."""
+    company, found, outcomes, board = scored()
+    full, ceiling = company.slices["full"], ceiling_of(company, found, outcomes)
+    limit = scoreboard.score_limit(found, full, outcomes, ceiling)
+    assert limit.n_segments.tolist() == [found.n_segments_, found.max_segments]
+    spread = company.slices["full"].earlier_outcomes[list(found.predicted_)].std()
+    alone = (found.predicted_ / spread).to_numpy()
+    groups = KMeans(found.n_segments_, n_init=10, random_state=found.seed).fit(alone - alone.mean(axis=0)).labels_
+    by_hand = np.mean([by_least_squares(outcomes[name], groups) for name in outcomes])
+    assert limit.r2_adjusted[0] == pytest.approx(by_hand, rel=0.02)
+    told = say_limit(limit, board)
+    assert f"{limit.r2_adjusted[0]:.1%} with {found.n_segments_} groups" in told
+    ours = (board.method == scoreboard.OURS) & (board.outcome == scoreboard.MEAN)
+    assert f"this segmentation {board.r2_adjusted[ours].iloc[0]:.1%}" in told
+    high, low = (
+        say_limit(limit, board.assign(ceiling=value)) for value in (2 * limit.r2_adjusted.max(), limit.r2_adjusted.max())
+    )
+    assert "leave 50% of it to single customers" in high
+    assert "Groups lose nothing of it" in low
+    assert say_limit(scoreboard.score_limit(found, full, None, {}), board) == ""
+    assert say_limit(limit, board.assign(ceiling=np.nan)) == ""
 
 
 def test_surely_more_allows_for_how_many_were_compared():

@@ -207,7 +207,12 @@ def _weakest(
     centres: np.ndarray, sizes: np.ndarray, belongs: np.ndarray, agree: np.ndarray, placed: np.ndarray, knower: Knower,
     settings: ClusteringSettings, kept: set[tuple[int, ...]], different: set[frozenset[tuple[int, ...]]],
 ) -> tuple[int, int, str] | None:  # fmt: skip
-    """The next segment to join with its nearest sibling, and why; None where all may stay."""
+    """The next segment to join with its nearest sibling, and why; None where all may stay.
+
+    The sibling is the one whose joining adds least within segments (Ward). Siblings in HDBSCAN's condensed trees, averaged over the pooled fits, were
+    tried: they are others in two of three cases, and the joined cuts know 2 % less of a grocer's future, 12 % less of CD buyers'; the cut that is
+    published was the same in eight of eight runs, since it needs no joining.
+    """
     count = len(agree)
     weights = np.bincount(belongs, sizes)
     sibling = cluster.ward_costs(cluster.middles(centres, sizes, belongs), weights).argmin(axis=1)

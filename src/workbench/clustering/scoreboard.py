@@ -187,9 +187,9 @@ def score_methods(
 ) -> pd.DataFrame:  # fmt: skip
     """-> scoreboard: a row per method x outcome, and the mean of the outcomes that can be predicted (see `COLUMNS`).
 
-    slices: "full", "odd" and "even"; fitted: see `methods`. seconds: what finding the published segments took. outcomes: what happened after as_of,
-    indexed like the full slice; ceiling: see `prediction_ceiling`, what a perfect split of the same knowledge could explain. Where there are
-    more customers than `sample_limit`, so many drawn at random are judged: nobody waits for plain UMAP on a million. r2_low to r2_high is
+    slices: "full", "odd" and "even"; fitted: see `methods`. seconds: what finding the published segments took. outcomes: what happened after as_of
+    with those of the full slice to judge by (see `draw_judges`); ceiling: see `prediction_ceiling`, what a perfect split of the same knowledge
+    could explain. r2_low to r2_high is
     the 95 % interval of r2_adjusted, lead_low to lead_high that of this segmentation's minus the method's, both from the normal
     approximation with the standard error over resampled customers (Efron & Tibshirani 1993), the same resamples for all methods.
 
@@ -204,10 +204,9 @@ def score_methods(
         judged_at = BEFORE if len(outcomes.columns) else NEVER
     outcomes = outcomes.astype(float)  # yes and no are 1 and 0
     judged = _judged(outcomes, ceiling)
-    seed, limit = settings.seed + 2, settings.sample_limit
-    part = full.of(outcomes.index[draw_rows(len(outcomes), limit, seed)])
+    part = full.of(outcomes.index)
     drawn = slices["full"].today.index
-    drawn = drawn[draw_rows(len(drawn), limit, seed)]
+    drawn = drawn[draw_rows(len(drawn), settings.sample_limit, settings.seed + 2)]
     odd, even = (slices[half].of(drawn) for half in ("odd", "even"))
     happened = outcomes.loc[part.today.index]
     weights = np.random.default_rng(settings.seed).poisson(1.0, (RESAMPLES, len(happened))).astype(np.float32)
@@ -252,17 +251,48 @@ def _one_horizon_earlier(full: Slice, fitted: Segmenter) -> tuple[Slice, pd.Data
     return then, happened, prediction_ceiling(predicted, happened)
 
 
-def score_tried(segmenter: Segmenter, outcomes: pd.DataFrame | None, ceiling: Mapping[str, float]) -> pd.DataFrame:
-    """-> n_segments, r2_adjusted (mean as on the scoreboard), chosen; a row per number that was tried, none without outcomes.
+def draw_judges(outcomes: pd.DataFrame | None, settings: ClusteringSettings) -> pd.DataFrame | None:
+    """Outcomes of all customers -> of those to judge by: where they are more than `sample_limit`, so many drawn at random (nobody waits for plain UMAP on a million)."""
+    if outcomes is None:
+        return None
+    return outcomes.iloc[draw_rows(len(outcomes), settings.sample_limit, settings.seed + 2)]
 
-    What another number of segments would have known of what then happened, over the customers that segments were found among. Nothing
-    is chosen by it.
+
+def score_tried(
+    segmenter: Segmenter, full: Slice, outcomes: pd.DataFrame | None, ceiling: Mapping[str, float]
+) -> pd.DataFrame:  # fmt: skip
+    """-> n_segments, r2_adjusted (as the scoreboard's mean), chosen; a row per number that was tried, none without outcomes.
+
+    What another number of segments would have known of what then happened. Nothing is chosen by it.
     """
     table = segmenter.counts_[["n_repaired", "chosen"]].rename(columns={"n_repaired": "n_segments"})
     if outcomes is None:
         return table[:0].assign(r2_adjusted=0.0)
-    happened = outcomes[_judged(outcomes, ceiling)].iloc[segmenter.rows_].to_numpy()
-    return table.assign(r2_adjusted=[mean_r2(happened, labels) for labels in segmenter.tried()])
+    happened = outcomes[_judged(outcomes, ceiling)].to_numpy()
+    tried = segmenter.tried(_coordinates(segmenter, full, outcomes.index))
+    return table.assign(r2_adjusted=[mean_r2(happened, labels) for labels in tried])
+
+
+def score_limit(
+    segmenter: Segmenter, full: Slice, outcomes: pd.DataFrame | None, ceiling: Mapping[str, float]
+) -> pd.DataFrame:  # fmt: skip
+    """-> n_segments, r2_adjusted (the same): about the most that so many groups made from the predictions can know; as many as were published and as are allowed.
+
+    k-means (10 starts) on the predictions alone, in units of each outcome's spread: what it lessens within groups is what R² counts, and it owes nothing
+    to today's features or to being found again. No rows without outcomes or without predictions.
+    """
+    limits = pd.DataFrame({"n_segments": sorted({segmenter.n_segments_, segmenter.max_segments})})
+    if outcomes is None or segmenter.predicted_ is None:
+        return limits[:0].assign(r2_adjusted=0.0)
+    happened = outcomes[_judged(outcomes, ceiling)].to_numpy()
+    alone = _coordinates(segmenter, full, outcomes.index)[:, : segmenter.predicted_.shape[1]]
+    return limits.assign(r2_adjusted=[mean_r2(happened, baselines.kmeans(alone, k, segmenter.seed)) for k in limits.n_segments])
+
+
+def _coordinates(segmenter: Segmenter, full: Slice, customers: pd.Index) -> np.ndarray:
+    """Today's coordinates of these customers."""
+    known = segmenter.predicted_
+    return segmenter.space_.transform(full.today.loc[customers], None if known is None else known.loc[customers])
 
 
 def _judged(outcomes: pd.DataFrame, ceiling: Mapping[str, float]) -> list[str]:
@@ -271,7 +301,7 @@ def _judged(outcomes: pd.DataFrame, ceiling: Mapping[str, float]) -> list[str]:
 
 
 def prediction_ceiling(predicted: pd.DataFrame | None, outcomes: pd.DataFrame | None) -> dict[str, float]:
-    """Predictions for individual customers, learned earlier -> their R² on what then happened, one value per outcome; NaN where nothing differed.
+    """Predictions for individual customers, learned earlier -> their R² on what then happened to those judged by, one value per outcome; NaN where nothing differed.
 
     Once level and spread are set by what happened, as a segment's mean is: the squared correlation, 0 where it is negative.
     """
@@ -280,7 +310,7 @@ def prediction_ceiling(predicted: pd.DataFrame | None, outcomes: pd.DataFrame | 
     found = {}
     for name in outcomes.columns.intersection(predicted.columns):
         known = outcomes[name].notna()
-        y, p = outcomes[name][known], predicted[name][known]
+        y, p = outcomes[name][known], predicted[name].loc[outcomes.index][known]
         told = p.corr(y) if p.nunique() > 1 else 0.0
         found[name] = float(max(told, 0.0) ** 2) if y.nunique() > 1 else np.nan
     return found

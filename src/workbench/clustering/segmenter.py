@@ -145,10 +145,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         found = self._knower.coordinates
         return pd.DataFrame(found, self._knower.window.index, [str(name) for name in self.get_feature_names_out()])
 
-    def tried(self) -> list[np.ndarray]:
-        """-> per row of `counts_` the segment that it gives each customer of `rows_`."""
+    def tried(self, matrix: np.ndarray) -> list[np.ndarray]:
+        """Coordinates -> per row of `counts_` the segment that it gives each customer."""
         check_is_fitted(self, "centres_")
-        return [cut.belongs[cluster.nearest(self.matrix_, cut.centres)[0]] for cut in self._cuts.values()]
+        return [cut.belongs[cluster.nearest(matrix, cut.centres)[0]] for cut in self._cuts.values()]
 
     def predict(self, X: Any) -> np.ndarray:
         """Features -> segment per customer."""

@@ -175,6 +175,24 @@ def say_tried(tried: pd.DataFrame) -> str:
     )
 
 
+def say_limit(limit: pd.DataFrame, board: pd.DataFrame) -> str:
+    """How much of what is predicted of single customers so few groups can tell at all; nothing where that is not known."""
+    mean = board[(board.outcome == MEAN) & (board.method == OURS)].iloc[0]
+    if limit.empty or limit.r2_adjusted.isna().any() or not mean.ceiling > 0:
+        return ""
+    told = listed([f"{row.r2_adjusted:.1%} with {row.n_segments:.0f} groups" for row in limit.itertuples()])
+    most = limit.r2_adjusted.max()
+    rest = (
+        f"Even so many leave {1 - most / mean.ceiling:.0%} of it to single customers: where a decision can be taken customer by customer, use `predictions`."
+        if max(most, mean.r2_adjusted) < mean.ceiling
+        else "Groups lose nothing of it."
+    )
+    return (
+        f"**What so few groups can tell at all:** k-means on the predictions alone, which seeks nothing else, explains {told}; this segmentation "
+        f"{mean.r2_adjusted:.1%}, predictions for single customers {mean.ceiling:.1%}. {rest}"
+    )
+
+
 def _counted(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     """How many outcomes the mean is of, and which are not in it."""
     single = board[board.outcome != MEAN].drop_duplicates("outcome")
