@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from workbench.clustering import assign, baselines, scoreboard
 from workbench.clustering.movement import Movement
-from workbench.clustering.representation import learn, predict
+from workbench.clustering.predictor import learn, predict
 from workbench.core.config import ClusteringSettings
 from workbench.core.contracts import check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled

@@ -312,6 +312,8 @@ def test_a_stored_model_assigns_alike_and_a_foreign_one_is_refused(tmp_path):
         ("macro", parts["macro"][1:]),
         ("medians", parts["medians"] * np.nan),
         ("spread", parts["spread"] * 0),
+        ("lines", parts["lines"][:, 1:]),
+        ("bounds", parts["bounds"] * np.inf),
     ):
         with pytest.raises(InputError, match="do not fit the rest"):
             model.load_model(skops.io.dumps(parts | {name: wrong}))
@@ -320,9 +322,9 @@ def test_a_stored_model_assigns_alike_and_a_foreign_one_is_refused(tmp_path):
     )
     foreign._predictors[0][0].nodes["feature_idx"] = today.shape[1]
     with pytest.raises(InputError, match="trees do not fit the rest"):
-        model.load_model(skops.io.dumps(parts | {"models": dict.fromkeys(parts["models"], foreign)}))
-    with pytest.raises(InputError, match="format 1, this version reads"):
-        model.load_model(skops.io.dumps(parts | {"format": 1}))
+        model.load_model(skops.io.dumps(parts | {"trees": dict.fromkeys(parts["trees"], foreign)}))
+    with pytest.raises(InputError, match="format 2, this version reads"):
+        model.load_model(skops.io.dumps(parts | {"format": 2}))
 
 
 @pytest.mark.slow

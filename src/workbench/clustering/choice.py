@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from workbench.clustering import cluster, stability
-from workbench.clustering.representation import Space, twins
+from workbench.clustering.predictor import twins
+from workbench.clustering.representation import Space
 from workbench.core.config import ClusteringSettings
 from workbench.core.stats import adjusted_r2, standardized_difference
 

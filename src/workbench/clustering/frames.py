@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from workbench.clustering.representation import finite
+from workbench.clustering.predictor import finite
 from workbench.core.errors import InputError
 
 

@@ -9,13 +9,14 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 
+from workbench.clustering.predictor import Line, Model
 from workbench.clustering.representation import Space
 from workbench.clustering.segmenter import Segmenter
 from workbench.clustering.trees import read_forest
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 LARGEST, MODELS = 200_000_000, 100  # bytes when unpacked, and outcomes, that no segmenter's model reaches
 # The one type of gradient boosting that skops does not know; scikit-learn's own, and only arrays inside.
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -29,12 +30,14 @@ def dump_model(segmenter: Segmenter) -> bytes:
     columns = [str(name) for name in space.feature_names_in_]
     plain = {
         "format": FORMAT, "parameters": segmenter.get_params(), "columns": columns, "medians": space.medians_.to_numpy(float),
-        "models": space.models_, "grids": [space.grids_[name] for name in space.feature_names_in_],
+        "trees": {name: made.trees for name, made in space.models_.items()}, "grids": [space.grids_[name] for name in space.feature_names_in_],
         "centres": segmenter.centres_, "centre_segment": segmenter.centre_segment_, "macro": segmenter.macro_,
         "base_count": segmenter.base_count_, "weights": space.weights_.to_numpy(float),
     }  # fmt: skip
     if space.models_:
+        made = list(space.models_.values())
         plain |= {name: getattr(space, f"{name}_").to_numpy(float) for name in ("middle", "spread")}
+        plain |= {"bounds": made[0].bounds, "lines": np.stack([np.r_[m.line.weights, m.line[1:]] for m in made])}
     return skops.io.dumps(plain, compression=8)
 
 
@@ -67,11 +70,12 @@ def _checked(segmenter: Segmenter) -> Segmenter:
     space = segmenter.space_
     if len(space.models_) > MODELS:
         raise ValueError(f"it predicts {len(space.models_)} outcomes")
-    asked = {feature for trees in space.models_.values() for feature in read_forest(trees).features}
+    asked = {feature for made in space.models_.values() for feature in read_forest(made.trees).features}
     fits = {
         "centres": segmenter.centres_.shape == (len(of_centre), wide) and np.isfinite(segmenter.centres_).all(),
         "segments": np.array_equal(np.unique(of_centre), np.arange(segmenter.n_segments_)),
         "trees": asked <= set(range(segmenter.n_features_in_)),
+        "lines": all(_line_fits(made, segmenter.n_features_in_) for made in space.models_.values()),
         "macro-segments": len(segmenter.macro_) == segmenter.n_segments_,
         "grids": all((np.diff(at) > 0).all() and np.isfinite(told).all() for at, told in space.grids_.values()),
         "medians and weights": np.isfinite([*space.medians_, *space.weights_]).all(),
@@ -82,13 +86,21 @@ def _checked(segmenter: Segmenter) -> Segmenter:
     return segmenter
 
 
+def _line_fits(made: Model, wide: int) -> bool:
+    shapes = made.line.weights.shape == (wide,) and made.bounds.shape == (3, wide)
+    return shapes and bool(np.isfinite([*made.line.weights, *made.line[1:], *made.bounds.ravel()]).all())
+
+
 def _built(plain: dict[str, Any]) -> Segmenter:
     segmenter = Segmenter(**plain["parameters"])
     space = Space(segmenter.tail_weight, segmenter.seed)
     columns = plain["columns"]
     space.feature_names_in_ = np.asarray(columns, dtype=object)
     space.medians_ = pd.Series(plain["medians"], columns)
-    space.models_ = plain["models"]
+    lines = [Line(line[:-3], *line[-3:].tolist()) for line in plain.get("lines", ())]
+    space.models_ = {
+        name: Model(trees, line, plain["bounds"]) for (name, trees), line in zip(plain["trees"].items(), lines, strict=True)
+    }
     space.grids_ = dict(zip(columns, (tuple(grid) for grid in plain["grids"]), strict=True))
     space.weights_ = pd.Series(plain["weights"], columns)
     if space.models_:

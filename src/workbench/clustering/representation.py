@@ -6,37 +6,18 @@ nothing after `as_of` is read. What was learned is kept, so that further custome
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.utils.validation import check_is_fitted
 
-from workbench.clustering.trees import Forest, read_forest
-from workbench.core.processor import on_one_thread
-from workbench.core.stats import learnable
+from workbench.clustering.predictor import Each, finite, learn, predict, twins
 
-Each = Callable[[Callable, Iterable], Iterable]  # `map`, or one that computes elsewhere: a function of each batch, in order
-MIN_TO_LEARN = 200
-BATCH = 20_000  # customers looked at at a time
 GRID = 1000  # most values per feature that a further customer's rank is looked up in
-# Shallow. In 3-fold cross-validation on the earlier window of three companies, deeper trees and fewer trees knew less; 200 trees at half the
-# rate knew the same (mean R² 0.382 either way) for twice the time. Every split may choose among all features: with a random third of them
-# segments know as much (R² over 8, 5 and 3 seeds of the three companies 0.263, 0.400, 0.272; with all 0.262, 0.404, 0.272), but once 1 % of the
-# customers are left out every later draw is another one, and 8, 3 and 16 % of the others change segments, where with all 6, 4 and 3 % do.
-SHAPE = {
-    "learning_rate": 0.06, "max_iter": 100, "max_leaf_nodes": 6, "min_samples_leaf": 40, "l2_regularization": 5.0,
-    "early_stopping": False,
-}  # fmt: skip
-# Of many customers fewer, deeper trees know as much or more and place in less time. R² of customers not learned from: 0.503 for 0.494 of
-# 100,000 invented ones, 0.295 for 0.295 out of time on 23,570 buyers of CDs, 0.423 for 0.422 on 7,300 simulated accounts. Trees of 31 leaves
-# gain more on the invented ones and lose on both others.
-MANY, SHAPE_OF_MANY = 5000, SHAPE | {"learning_rate": 0.1, "max_iter": 60, "max_leaf_nodes": 12}
 
 
 class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
@@ -113,63 +94,6 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _filled(self, X: pd.DataFrame) -> pd.DataFrame:
         return finite(X[list(self.feature_names_in_)]).fillna(self.medians_)
-
-
-def twins(features: pd.DataFrame, outcomes: pd.DataFrame) -> np.ndarray:
-    """-> a number per customer, by first appearance; the same for one customer who is there twice: a model that saw the one knows the other.
-
-    Those are alike in every feature and every outcome, of which one is neither missing nor 0 or 1: many have ordered nothing.
-    """
-    told = pd.util.hash_pandas_object(pd.concat([features, outcomes], axis=1), index=False).to_numpy().copy()
-    alone = ~(outcomes.notna() & ~outcomes.isin([0, 1])).any(axis=1).to_numpy()
-    told[alone] = np.flatnonzero(alone)
-    return pd.factorize(told)[0]
-
-
-def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[str] | None = None) -> dict[str, Any]:
-    """One gradient-boosting model per outcome that varies and is known of at least 200 customers (or per named outcome)."""
-    models = {}
-    with on_one_thread():  # two threads would add gradients in another order
-        for name, y, known in _learnable(outcomes, names):
-            yes_no = set(np.unique(y)) == {0.0, 1.0}
-            kind = HistGradientBoostingClassifier if yes_no else HistGradientBoostingRegressor
-            shape = SHAPE if len(y) < MANY else SHAPE_OF_MANY
-            models[name] = kind(random_state=seed, **shape).fit(learnable(finite(earlier[known]).to_numpy()), y)
-    return models
-
-
-def _learnable(outcomes: pd.DataFrame, names: list[str] | None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    least = MIN_TO_LEARN if names is None else 2
-    for name in outcomes.columns if names is None else names:
-        known = outcomes[name].notna().to_numpy()
-        y = outcomes[name][known].to_numpy(float)
-        if known.sum() >= least and len(np.unique(y)) >= 2:
-            yield name, y, known
-
-
-def predict(models: dict[str, Any], features: pd.DataFrame, each: Each = map) -> pd.DataFrame:
-    """Models and features -> predicted outcomes, the probability of a yes for yes/no outcomes; in batches."""
-    forests = [read_forest(model) for model in models.values()]
-    found = each(functools.partial(_predict_batch, forests), batches(features))
-    return pd.DataFrame(np.concatenate(list(found)), index=features.index, columns=list(models))
-
-
-def batches(frame: pd.DataFrame) -> list[pd.DataFrame]:
-    """A table of customers in parts; one part without rows where there are none."""
-    return [frame[at : at + BATCH] for at in range(0, max(len(frame), 1), BATCH)]
-
-
-def _predict_batch(forests: list[Forest], features: pd.DataFrame) -> np.ndarray:
-    columns = np.ascontiguousarray(finite(features).to_numpy().T)
-    found = np.empty((len(features), len(forests)))  # without columns where no outcome varies, as in half of the customers
-    for place, forest in enumerate(forests):
-        found[:, place] = forest.predict(columns)
-    return found
-
-
-def finite(features: pd.DataFrame) -> pd.DataFrame:
-    """As numbers; infinite values count as missing, which the models can do with."""
-    return features.astype(float).replace([np.inf, -np.inf], np.nan)
 
 
 def _grid(values: np.ndarray, scores: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from workbench.clustering import choice, cluster, stability
 from workbench.clustering.frames import aligned, as_frame
-from workbench.clustering.representation import Each, Space, batches, finite, twins
+from workbench.clustering.predictor import Each, batches, finite, twins
+from workbench.clustering.representation import Space
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
 
