@@ -58,21 +58,43 @@ def _again(*cuts):
     return [c.surviving for c in cuts]
 
 
+def _last(groups, segments=None):
+    return choice.Last(np.zeros((groups, 1)), np.arange(groups) % (segments or groups))
+
+
+def _number(table):
+    return int(table.n_segments[table.chosen].iloc[0])
+
+
+def test_of_equals_the_one_that_knows_most_is_taken():
+    """Within a standard error of the best by what survives, and by nothing else: people asked for small segments."""
+    steady, finer = [0.80, 0.70, 0.75], [0.70, 0.72, 0.69]
+    cuts = {10: cut(10, 0.30, steady), 12: cut(12, 0.31, finer), 15: cut(15, 0.40, [0.3, 0.32, 0.31])}
+    table = choice.choose(cuts)
+    assert table.surviving.idxmax() == 0
+    assert table.surviving[0] - table.surviving[1] < table.surviving_error[1]
+    assert _number(table) == 12
+    told = views.say_counts(table, pd.DataFrame({"why": []}), True)
+    assert "By the product of both 10 is as good within a standard error, and knows no more." in told
+    assert "as much surviving knowledge as any, and the most telling" in views.chart_counts(table).get_title()
+
+
 def test_as_many_as_the_last_run_had_are_made_again_unless_another_number_is_surely_better():
     steady, finer = [0.80, 0.70, 0.75], [0.79, 0.72, 0.76]
     cuts = {10: cut(10, 0.3, steady), 12: cut(12, 0.3, finer), 15: cut(15, 0.3, [0.6, 0.4, 0.55])}
-    chosen = {last: choice.choose(cuts, last=last, again=_again) for last in (None, 10, 12, 15, 40)}
-    numbers = {last: int(table.n_segments[table.chosen].iloc[0]) for last, table in chosen.items()}
-    assert numbers == {None: 12, 10: 10, 12: 12, 15: 12, 40: 12}
-    worse = choice.choose(cuts, last=15, again=lambda *cs: [np.array([0.2, 0.21, 0.19]) + 0.001 * c.n_segments for c in cs])
-    assert worse.n_segments[worse.chosen].to_list() == [15]  # the lead is gone when looked at again
+    lasts = {None: None, 10: _last(10), 12: _last(12), 15: _last(15), 40: _last(40)}
+    chosen = {number: choice.choose(cuts, last=last, again=_again) for number, last in lasts.items()}
+    assert {number: _number(table) for number, table in chosen.items()} == {None: 12, 10: 10, 12: 12, 15: 12, 40: 12}
+    assert [table.as_before.any() for table in chosen.values()] == [False, True, False, False, False]
+    by = lambda lead: lambda *cs: [np.array([0.2, 0.21, 0.19]) * (1 + lead * (c.n_segments == 12)) for c in cs]  # noqa: E731
+    assert _number(choice.choose(cuts, last=_last(15), again=by(-0.01))) == 15, "the lead is gone when looked at again"
+    assert _number(choice.choose(cuts, last=_last(15), again=by(0.01))) == 12
     joined = {10: cut(10, 0.3, steady), 13: cut(10, 0.3, finer, groups=13)}
-    begun = choice.choose(joined, last=10, again=_again)
-    assert begun.n_segments[begun.chosen].to_list() == [10]  # of as many segments those that begin from the last run's
-    assert "They begin from the segments of the last run" in views.say_counts(begun, pd.DataFrame({"why": []}), True)
-    assert "So many had the last run; 12, the best by that product," in views.say_counts(
-        chosen[10], pd.DataFrame({"why": []}), True
-    )
+    assert (
+        _number(choice.choose(joined, last=_last(10), again=_again)) == 10
+    )  # of as many segments those that begin from the last run's
+    assert _number(choice.choose(joined, last=_last(13, 10), again=_again)) == 13  # which may have joined some
+    assert "They go on from the last run" in views.say_counts(chosen[10], pd.DataFrame({"why": []}), True)
     assert "as many as in the last run" in views.chart_counts(chosen[10]).get_title()
 
 
@@ -118,7 +140,7 @@ def test_the_table_speaks_of_the_segments_that_are_published(fitted):
     assert chosen.knowledge == pytest.approx(fitted._knower.knowledge(labels))
 
 
-def repaired(places, sizes, found_again=None, values=None):
+def repaired(places, sizes, found_again=None, values=None, last=None):
     """A thousand customers at places on a line, in groups that two refits find at `found_again`; values: what is known of their future."""
     matrix = np.repeat(places, sizes)[:, None] + 0.001 * np.random.default_rng(3).normal(size=(1000, 1))
     pool, again = (
@@ -129,7 +151,7 @@ def repaired(places, sizes, found_again=None, values=None):
     if values is not None:
         knower._values = values
     wanted = Segmenter(min_segments=2, max_segments=4, min_size_share=0.02)._settings()
-    return choice.cut_and_repair(matrix, pool, 4, [stability.Refit(np.arange(1000), again)] * 2, knower, wanted)
+    return choice.cut_and_repair(matrix, pool, 4, [stability.Refit(np.arange(1000), again)] * 2, knower, wanted, last)
 
 
 def test_what_does_not_come_back_is_joined_with_what_lies_nearest():
@@ -141,6 +163,25 @@ def test_what_does_not_come_back_is_joined_with_what_lies_nearest():
     assert found.repairs.after.to_list() == pytest.approx([1.0])
     order = np.argsort(found.centres[:, 0])
     assert found.belongs[order[0]] == found.belongs[order[1]] != found.belongs[order[2]]
+
+
+def test_what_the_last_run_joined_stays_joined_and_what_it_told_apart_is_only_joined_for_sure():
+    places, sizes = [0.0, 1.0, 5.0, 9.0], [200, 400, 200, 200]
+    last = choice.Last(np.array([[0.01], [0.99], [5.01], [8.99]]), np.array([0, 0, 1, 2]))
+    found = repaired(places, sizes, last=last)
+    assert found.n_segments == 3
+    assert found.repairs.why.to_list() == [choice.BEFORE]
+    assert found.repairs.customers.to_list() == [200]
+    order = np.argsort(found.centres[:, 0])
+    assert found.belongs[order[0]] == found.belongs[order[1]] != found.belongs[order[2]]
+    alike = np.random.default_rng(0).normal(size=(1000, 1))
+    apart = choice.Last(last.centres, np.arange(4))
+    assert repaired(places, sizes, values=alike).n_segments < 4
+    assert repaired(places, sizes, values=alike, last=apart).n_segments == 4
+    gone = repaired(places, sizes, [0.6, 4.9999, 5.0001, 9.0], last=apart)
+    assert gone.repairs.why.to_list() == [choice.UNSTEADY], "a third of it comes back, for sure"
+    elsewhere = choice.Last(np.array([[0.0], [0.1], [0.2], [9.0]]), np.array([0, 0, 1, 2]))
+    assert elsewhere.among(found.centres).tolist() == [0, 1, 2, 3], "other places are no beginning"
 
 
 def test_two_whose_futures_are_the_same_are_joined():
@@ -230,15 +271,15 @@ def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_j
 
 
 def test_numbers_that_chance_may_put_before_the_chosen_one_are_named():
-    cuts = {10: cut(10, 0.28, [0.75, 0.74, 0.76]), 12: cut(12, 0.28, [0.76, 0.73, 0.755]), 16: cut(16, 0.29, [0.5, 0.51, 0.49])}
+    cuts = {10: cut(10, 0.28, [0.75, 0.74, 0.76]), 12: cut(12, 0.279, [0.76, 0.73, 0.755]), 16: cut(16, 0.29, [0.5, 0.51, 0.49])}
     told = views.say_counts(choice.choose(cuts), pd.DataFrame({"why": []}), True)
-    assert "By the product of both 12 lies within a standard error of it." in told
+    assert "By the product of both 12 is as good within a standard error, and knows no more." in told
 
 
 def test_a_cut_that_keeps_a_segment_too_small_to_act_on_is_second_choice():
     """Ten segments wanted at least: the tenth, of one customer, may not be joined; eleven groups may."""
-    alone = dataclasses.replace(cut(10, 0.3, [0.9, 0.9, 0.9]), sizes=np.array([9.0] * 9 + [1.0]))
-    others = cut(10, 0.3, [0.8, 0.8, 0.8], groups=20)
+    alone = dataclasses.replace(cut(10, 0.3, [0.9, 0.91, 0.89]), sizes=np.array([9.0] * 9 + [1.0]))
+    others = cut(10, 0.3, [0.8, 0.82, 0.78], groups=20)
     table = choice.choose({10: alone, 20: others}, least=2)
     assert table.n_segments[table.chosen].to_list() == [20]
     assert "leave a segment that is too small to act on" in views.say_counts(table, others.repairs.assign(why=[]), True)

@@ -85,8 +85,9 @@ def test_a_segment_that_was_swallowed_or_shattered_is_not_continued():
 @pytest.mark.parametrize("crossed", [False, True])
 def test_where_members_decide_nothing_places_do(crossed):
     before, now = named([0] * 10 + [1] * 10, range(20)), named(([0] * 5 + [1] * 5) * 2, range(20))
-    centres = pd.DataFrame({"segment_id": [0, 1], "spend": [0.0, 9.0]})
-    table = lineage.match_segments(now, before, centres, centres.assign(spend=[9.0, 0.0] if crossed else [0.0, 9.0]))
+    centres = pd.DataFrame({"segment_id": [0, 1, 1], "customers": [10, 9, 1], "spend": [0.0, 10.0, 0.0]})  # the second has two
+    earlier = pd.DataFrame({"segment_id": [0, 1], "customers": 10, "spend": [9.0, 0.0] if crossed else [0.0, 9.0]})
+    table = lineage.match_segments(now, before, centres, earlier)
     assert dict(zip(table.segment_id, table.previous_id, strict=True)) == ({0: 1, 1: 0} if crossed else {0: 0, 1: 1})
     assert (table.change == "continued").all()
 

@@ -205,10 +205,14 @@ def prediction_table(predicted: pd.DataFrame | None, index: pd.Index) -> pd.Data
 
 
 def centre_table(segmenter: Segmenter) -> pd.DataFrame:
-    """-> segment_id + the mean of its customers in every dimension of the space."""
+    """-> segment_id, customers (of those that segments were found among, nearest to the centre) + the place of the centre in every dimension of the space.
+
+    A row per centre: a segment that was joined from several groups has several.
+    """
     names = [str(name) for name in segmenter.get_feature_names_out()]
-    means = pd.DataFrame(segmenter.matrix_, columns=names).groupby(segmenter.labels_[segmenter.rows_]).mean()
-    return means.rename_axis("segment_id").reset_index()
+    places = pd.DataFrame(segmenter.centres_, columns=names)
+    of = {"segment_id": segmenter.centre_segment_, "customers": segmenter.centre_sizes_}
+    return pd.concat([pd.DataFrame(of), places], axis=1).sort_values("segment_id", kind="stable", ignore_index=True)
 
 
 def wide_board(board: pd.DataFrame) -> pd.DataFrame:

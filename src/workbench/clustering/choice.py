@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +19,13 @@ from workbench.core.config import ClusteringSettings
 from workbench.core.stats import adjusted_r2, standardized_difference
 
 SHUFFLES, SURE = 50, 4.0  # knowledge counts from four standard deviations above the best of shuffled outcomes
-SURELY = 0.95  # that a number of segments is better than the last run's, for it to change
+SURELY, CLEARLY = (
+    0.95,
+    0.05,
+)  # how sure it must be that another number is better than the last run's, and by what part, for it to change
 ALIKE = 0.05  # two segments of which no outcome differs at this level (Bonferroni over outcomes) are one
 SMALL, UNSTEADY, SAME = "too small to act on", "does not come back", "too alike to treat differently"
+BEFORE = "one segment in the last run"
 COLUMNS = ["n_segments", "n_repaired", "knowledge", "survives", "surviving"]
 
 
@@ -121,15 +127,29 @@ class Cut:
         return self.knowledge * self.survives
 
 
+class Last(NamedTuple):
+    """The last run's segments in this run's space. centres: (groups, dimensions); belongs: segment per group."""
+
+    centres: np.ndarray
+    belongs: np.ndarray
+
+    def among(self, centres: np.ndarray) -> np.ndarray:
+        """-> segment per centre, where each is nearest to another one of the last run's; else every centre is its own."""
+        same = cluster.nearest(centres, self.centres)[0]
+        if len(np.unique(same)) < len(self.centres):
+            return np.arange(len(centres))
+        return np.unique(self.belongs[same], return_inverse=True)[1]
+
+
 def cut_and_repair(
     matrix: np.ndarray, pool: cluster.Pool, k: int, trials: list[stability.Refit], knower: Knower, settings: ClusteringSettings,
-    last: np.ndarray | None = None,
+    last: Last | None = None,
 ) -> Cut | None:  # fmt: skip
     """A pool cut into k groups; those that do not come back, are too small or too alike joined with their nearest sibling.
 
     last: see `cluster.cut_pool`. None where a group is nobody's nearest. Without trials nothing is joined, and neither survival nor knowledge is computed.
     """
-    centres, labels, groups = cluster.cut_pool(matrix, pool, k, last)
+    centres, labels, groups = cluster.cut_pool(matrix, pool, k, None if last is None else last.centres)
     sizes = np.bincount(labels, minlength=k)
     if not sizes.all():
         return None
@@ -137,7 +157,7 @@ def cut_and_repair(
         nothing = np.full((2, k), np.nan)
         return Cut(centres, sizes, groups, np.arange(k), nothing, np.nan, _told([]))
     placed, found = knower.place(centres), stability.overlaps(matrix, labels, trials, k)
-    belongs, told = _joined(centres, sizes, placed, found, knower, settings)
+    belongs, told = _joined(centres, sizes, placed, found, knower, settings, None if last is None else last.among(centres))
     agreement = stability.agreement(found, belongs)
     return Cut(centres, sizes, groups, belongs, agreement, max(0.0, knower.knowledge(belongs[placed])), _told(told))
 
@@ -148,47 +168,77 @@ def least_size(customers: int, min_size_share: float) -> float:
 
 
 def choose(
-    cuts: dict[int, Cut], least: float = 0.0, last: int | None = None, again: Callable[..., list[np.ndarray]] | None = None
+    cuts: dict[int, Cut], least: float = 0.0, last: Last | None = None, again: Callable[..., list[np.ndarray]] | None = None
 ) -> pd.DataFrame:  # fmt: skip
     """-> n_segments (groups), n_repaired (segments after the repair), knowledge (0-1), survives (mean Jaccard, each segment by its customers), surviving (their product),
-    surviving_error, chosen; a row per number of groups, all figures after the repair.
+    surviving_error, chosen, as_before; a row per number of groups, all figures after the repair.
 
-    Chosen is the cut with most surviving knowledge, of those whose segments all have `least` customers where there are any (the wanted number
-    can keep a small one from being joined). Numbers and names should not flicker: a cut into as many segments as the `last` run had, first the one that
-    begins from its centres and joins none, is taken unless the best of all beats it in a second look, too (`again`: cuts -> the surviving knowledge
-    of each in refits that no cut was chosen by; one-sided paired t, 95 %). surviving_error: standard error (over refits, paired) of how much less another cut
-    has; a finer one within it would know no more for sure, and more of its segments would not come back. Knowledge is that of the earlier
-    window; nothing after as_of is read.
+    Best is the cut with most surviving knowledge, of those whose segments all have `least` customers where there are any (the wanted number
+    can keep a small one from being joined). surviving_error: standard error (over refits, paired) of how much less another cut has. Of the cuts within it
+    the one that knows most is chosen: by the product they are equal, and people asked for small segments.
+
+    Numbers and names should not flicker: the cut that begins from the `last` run's centres, or has as many segments, is chosen (as_before) unless the
+    other beats it in a second look (`again`: cuts -> the surviving knowledge of each in refits that no cut was chosen by; one-sided
+    paired t, 95 %). Knowledge is that of the earlier window; nothing after as_of is read.
     """
     rows = [(k, c.n_segments, c.knowledge, c.survives.mean(), c.surviving.mean()) for k, c in cuts.items()]
     table = pd.DataFrame(rows, columns=COLUMNS)
     if len(table) < 2:
-        return table.assign(surviving_error=np.nan, chosen=True)
+        return table.assign(surviving_error=np.nan, chosen=True, as_before=False)
     large = table[[c.smallest >= least for c in cuts.values()]]
     able = large if len(large) else table
-    best = able.surviving.idxmax() if (able.knowledge > 0).any() else able.n_segments.idxmin()
+    knows = bool((able.knowledge > 0).any())
+    best = able.surviving.idxmax() if knows else able.n_segments.idxmin()
     surviving = np.stack([c.surviving for c in cuts.values()])
     table["surviving_error"] = (surviving[best] - surviving).std(axis=1, ddof=1) / np.sqrt(surviving.shape[1])
-    same = able[able.n_repaired == last]
-    begun = same[same.n_segments == last]
-    if len(same) and (kept := (begun if len(begun) else same).surviving.idxmax()) != best:
-        lag = np.subtract(*again(*(cuts[k] for k in table.n_segments[[best, kept]])))
-        surely = stats.t.ppf(SURELY, len(lag) - 1) * lag.std(ddof=1) / np.sqrt(len(lag))
-        best = best if lag.mean() > surely else kept
-    return table.assign(chosen=table.index == best)
+    equal = able[able.surviving >= able.surviving[best] - table.surviving_error[able.index]]
+    chosen = equal.round({"knowledge": 3}).sort_values(["knowledge", "surviving"]).index[-1] if knows else best
+    kept = _as_before(able, last)
+    if stays := kept is not None and kept != chosen and not _beats(*again(*(cuts[k] for k in table.n_segments[[chosen, kept]]))):
+        chosen = kept
+    return table.assign(chosen=table.index == chosen, as_before=(table.index == chosen) & stays)
+
+
+def _as_before(able: pd.DataFrame, last: Last | None) -> int | None:
+    """The row that begins from the last run's centres, where there is one; else the best with as many segments; None where neither is."""
+    if last is None:
+        return None
+    begun = able[able.n_segments == len(last.centres)]
+    same = begun if len(begun) else able[able.n_repaired == last.belongs.max() + 1]
+    return None if same.empty else same.surviving.idxmax()
+
+
+def _beats(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether one is surely more than the other, measured in the same refits."""
+    lead = one - other
+    return bool(lead.mean() > stats.t.ppf(SURELY, len(lead) - 1) * lead.std(ddof=1) / np.sqrt(len(lead)))
 
 
 def _joined(
     centres: np.ndarray, sizes: np.ndarray, placed: np.ndarray, found: list[stability.Overlap | None], knower: Knower,
-    settings: ClusteringSettings,
+    settings: ClusteringSettings, before: np.ndarray | None = None,
 ) -> tuple[np.ndarray, list[dict]]:  # fmt: skip
-    """-> segment per group, and what was joined and why; never fewer than `min_segments`."""
-    belongs, told = np.arange(len(centres)), []
+    """-> segment per group, and what was joined and why; never fewer than `min_segments`.
+
+    before: the last run's segment per group, to begin from. Those were found to differ then, and are joined only where they are too small or surely do
+    not come back (one-sided t over refits, 95 %).
+    """
+    belongs, told, doubt = np.arange(len(centres)), [], 0.0
     kept: set[tuple[int, ...]] = set()  # groups that come back no better when joined
     different: set[frozenset[tuple[int, ...]]] = set()
+    if before is not None:
+        belongs, told, doubt = (
+            before,
+            _joined_before(sizes, found, before),
+            stats.t.ppf(SURELY, len(found) - 1) / np.sqrt(len(found)),
+        )
+        members = [tuple(np.flatnonzero(before == s)) for s in range(before.max() + 1)]
+        different = {frozenset(pair) for pair in itertools.combinations(members, 2)}
     while belongs.max() + 1 > settings.min_segments:
-        agree = stability.agreement(found, belongs).mean(axis=0)
-        weak = _weakest(centres, sizes, belongs, agree, placed, knower, settings, kept, different)
+        measured = stability.agreement(found, belongs)
+        agree = measured.mean(axis=0)
+        unsteady = agree + doubt * measured.std(axis=0, ddof=1) < stability.WATCH
+        weak = _weakest(centres, sizes, belongs, agree, unsteady, placed, knower, settings, kept, different)
         if weak is None:
             break
         segment, sibling, why = weak
@@ -204,8 +254,17 @@ def _joined(
     return belongs, told
 
 
+def _joined_before(sizes: np.ndarray, found: list[stability.Overlap | None], before: np.ndarray) -> list[dict]:
+    """What the last run had joined: a row per group beside the largest of its segment."""
+    alone, joined = (stability.agreement(found, b).mean(axis=0) for b in (np.arange(len(before)), before))
+    others = [g for s in range(before.max() + 1) for g in sorted(np.flatnonzero(before == s), key=lambda g: (-sizes[g], g))[1:]]
+    return [
+        {"why": BEFORE, "customers": int(sizes[g]), "before": float(alone[g]), "after": float(joined[before[g]])} for g in others
+    ]
+
+
 def _weakest(
-    centres: np.ndarray, sizes: np.ndarray, belongs: np.ndarray, agree: np.ndarray, placed: np.ndarray, knower: Knower,
+    centres: np.ndarray, sizes: np.ndarray, belongs: np.ndarray, agree: np.ndarray, unsteady: np.ndarray, placed: np.ndarray, knower: Knower,
     settings: ClusteringSettings, kept: set[tuple[int, ...]], different: set[frozenset[tuple[int, ...]]],
 ) -> tuple[int, int, str] | None:  # fmt: skip
     """The next segment to join with its nearest sibling, and why; None where all may stay.
@@ -223,7 +282,7 @@ def _weakest(
         if weights[segment] < least:
             return int(segment), int(sibling[segment]), SMALL
     for segment in np.argsort(agree, kind="stable"):
-        if agree[segment] < stability.WATCH and members[segment] not in kept:
+        if unsteady[segment] and members[segment] not in kept:
             return int(segment), int(sibling[segment]), UNSTEADY
     now = belongs[placed]
     for segment in range(count):

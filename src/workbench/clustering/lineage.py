@@ -58,11 +58,16 @@ def _closeness(like: pd.DataFrame, centres: pd.DataFrame | None, centres_before:
     """1 where two centres coincide, falling with their distance; 0 without dimensions in common."""
     if centres is None or centres_before is None:
         return np.zeros(like.shape)
-    common = [c for c in centres if c in centres_before and c != "segment_id"]
-    a = centres.set_index("segment_id")[common].reindex(like.index).to_numpy()
-    b = centres_before.set_index("segment_id")[common].reindex(like.columns).to_numpy()
+    common = [c for c in centres if c in centres_before and c not in ("segment_id", "customers")]
+    a, b = _middles(centres, common).reindex(like.index), _middles(centres_before, common).reindex(like.columns)
     distances = np.nan_to_num(cdist(a, b), nan=np.inf)
     return 1 / (1 + distances) if common else np.zeros(like.shape)
+
+
+def _middles(centres: pd.DataFrame, dimensions: list[str]) -> pd.DataFrame:
+    """Centres (see `assign.centre_table`) -> the mean place of each segment's customers."""
+    weighted = centres[dimensions].mul(centres.customers, axis=0).groupby(centres.segment_id).sum()
+    return weighted.div(centres.groupby("segment_id").customers.sum(), axis=0)
 
 
 def _origin(segment: int, kept: dict[int, int], shared: pd.DataFrame, mine: pd.Series) -> tuple[int, str]:

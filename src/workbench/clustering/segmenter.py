@@ -68,8 +68,8 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     ) -> Segmenter:  # fmt: skip
         """Find segments among at least 50 customers (else InputError); QualityGate where they are too alike or too scattered for it.
 
-        last: the last run's centres (a row per segment, named like the coordinates; see `assign.centre_table`): as many segments are made again where
-        another number is no better for sure (see `choice.choose`), and from there where that is as tight (see `cluster.cut_pool`). each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
+        last: the last run's centres (see `assign.centre_table`): they are begun from, and kept where another number is not surely
+        better (see `choice.choose`), and from there where that is as tight (see `cluster.cut_pool`). each: what looks at all customers batch by batch (`Run.each`: on Spark in partitions).
         """
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)  # of an earlier fit: one that fails leaves nothing
@@ -104,10 +104,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         trials = stability.refit(self.matrix_, settings, self.seed + 1, TRIALS) if free else []
         self._knower = choice.Knower(self.space_, self.matrix_, **judges)
         most = min(self.max_segments, len(pool.centres))
-        start = None if last is None else self._in_this_space(last)
-        count = None if start is None else len(start)
+        before = None if last is None else self._in_this_space(last)
+        begun = None if before is None else len(before.centres)
         cuts = {
-            k: choice.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings, start if k == count else None)
+            k: choice.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings, before if k == begun else None)
             for k in range(self.min_segments, most + 1)
         }
         self._cuts = cuts = {k: cut for k, cut in cuts.items() if cut is not None}
@@ -115,11 +115,11 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             raise _too_few(self, pool)
         # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
         least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings.min_size_share)
-        self.counts_ = table = choice.choose(cuts, least, count, self._second_look)
+        self.counts_ = table = choice.choose(cuts, least, before, self._second_look)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
         self._assign(X, rows, each)
-        self._number(cuts[self.base_count_].sizes)
+        self._number()
         return self
 
     @functools.cached_property
@@ -251,15 +251,15 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             found.append(dataclasses.replace(cut, agreement=stability.agreement(overlaps, cut.belongs)).surviving)
         return found
 
-    def _in_this_space(self, last: pd.DataFrame) -> np.ndarray:
+    def _in_this_space(self, last: pd.DataFrame) -> choice.Last:
         """The last run's centres -> the same here; where a coordinate is new, in the middle."""
         names = [str(name) for name in self.space_.get_feature_names_out()]
-        known = last.reindex(columns=names)
-        return known.fillna(pd.Series(self.matrix_.mean(axis=0), names)).to_numpy(float)
+        known = last.reindex(columns=names).fillna(pd.Series(self.matrix_.mean(axis=0), names))
+        return choice.Last(known.to_numpy(float), np.unique(last.segment_id, return_inverse=True)[1])
 
     def _take(self, cut: choice.Cut, pool: cluster.Pool) -> None:
         """A repaired cut as the segmentation, its segments not yet numbered by size (see `_number`)."""
-        self.centre_segment_, self.centres_ = cut.belongs, cut.centres
+        self.centre_segment_, self.centres_, self.centre_sizes_ = cut.belongs, cut.centres, cut.sizes
         self.n_segments_, self.repairs_ = cut.n_segments, cut.repairs
         segment_of = self.centre_segment_[cut.groups]
         weights = np.bincount(segment_of, pool.weights, minlength=cut.n_segments)
@@ -268,10 +268,10 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         )
         self._dense_segments = [(rows, np.where(dense >= 0, segment_of[dense], -1)) for rows, dense in pool.fits]
 
-    def _group_macros(self, sizes: np.ndarray) -> None:
+    def _group_macros(self) -> None:
         """The tree over segments, and one macro-segment for about four segments, at least two; micro strictly within macro."""
-        weights = np.bincount(self.centre_segment_, sizes)
-        middle = cluster.middles(self.centres_, sizes, self.centre_segment_)
+        weights = np.bincount(self.centre_segment_, self.centre_sizes_)
+        middle = cluster.middles(self.centres_, self.centre_sizes_, self.centre_segment_)
         self.tree_ = cluster.ward_tree(middle, weights)
         self.macro_ = cluster.macro_groups(middle, weights, macro_count(self.n_segments_))
 
@@ -290,13 +290,13 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         else:
             self.labels_, self.strengths_ = self.place(X, self.predicted_, each)
 
-    def _number(self, sizes: np.ndarray) -> None:
-        """Segments by falling size among all customers, and what stands above them; sizes: customers of the sample per centre."""
+    def _number(self) -> None:
+        """Segments by falling size among all customers, and what stands above them."""
         falling = np.argsort(-np.bincount(self.labels_, minlength=self.n_segments_), kind="stable")
         number = np.argsort(falling)
         self.labels_, self.centre_segment_ = number[self.labels_], number[self.centre_segment_]
         self.persistence_ = self.persistence_[falling]
-        self._group_macros(sizes)
+        self._group_macros()
 
 
 @dataclass(frozen=True)

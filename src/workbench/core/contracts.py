@@ -233,6 +233,7 @@ CONTRACTS: dict[str, Contract] = {
             "survives": SHARE_OR_NOT,
             "surviving": SHARE_OR_NOT,
             "chosen": YES_NO,
+            "as_before": YES_NO,
         },
     ),
     "rules": Contract(

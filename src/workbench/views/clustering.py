@@ -97,17 +97,19 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             first += (
                 f" Most is known by {telling.n_repaired:.0f}, {telling.knowledge:.1%}, which come back at {telling.survives:.2f}."
             )
-        lag = (chosen.surviving - counts.surviving).abs()
-        near = counts[(lag <= counts.surviving_error) & (counts.n_repaired != chosen.n_repaired)].n_repaired
+        best = _best(counts)
+        equal = counts[(best.surviving - counts.surviving).abs() <= counts.surviving_error]
+        equal = equal if chosen.as_before else equal[equal.knowledge <= chosen.knowledge + 0.0005]
+        near = equal.n_repaired[equal.n_repaired != chosen.n_repaired]
         if len(near):
             told = listed([f"{n:.0f}" for n in sorted(set(near))])
-            first += f" By the product of both {told} {'lies' if near.nunique() == 1 else 'lie'} within a standard error of it."
-    best = counts.loc[counts.surviving.idxmax()]
-    if _as_the_last_run(chosen) and best.n_repaired == chosen.n_repaired:
-        first += " They begin from the segments of the last run; as many others are no better for sure when looked at again, and names should not flicker."
-    elif _as_the_last_run(chosen):
-        first += f" So many had the last run; {best.n_repaired:.0f}, the best by that product, are no better for sure when looked at again, and numbers and names should not flicker."
-    elif best.surviving > chosen.surviving:
+            most = "" if chosen.as_before else ", and know no more" if near.nunique() > 1 else ", and knows no more"
+            first += (
+                f" By the product of both {told} {'is' if near.nunique() == 1 else 'are'} as good within a standard error{most}."
+            )
+    if chosen.as_before:
+        first += " They go on from the last run: the number that would be taken without one is not surely better when looked at again, and numbers and names should not flicker."
+    elif counts.surviving.max() > _best(counts).surviving:
         first += " Numbers of which more would survive leave a segment that is too small to act on."
     causes = repairs.why.value_counts()
     joined = listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
@@ -115,13 +117,13 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
     return first + after + " To force a number, set `min_segments` and `max_segments` to it."
 
 
-def _as_the_last_run(chosen: pd.Series) -> bool:
-    """Whether the chosen row of counts is not the best one, which alone has no lag and so no error, but as good with the last run's number."""
-    return chosen.surviving_error > 0
+def _best(counts: pd.DataFrame) -> pd.Series:
+    """The row that the others are held against: it alone has no lag and so no error."""
+    return counts.loc[counts.surviving_error.fillna(0.0).idxmin()]
 
 
 def _reason(why: str, count: int) -> str:
-    if why.startswith("too"):
+    if not why.startswith("does"):
         return f"as {why}"
     return f"because {'it does' if count == 1 else 'they do'}{why.removeprefix('does')}"
 
@@ -139,8 +141,12 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
         strong = column == "surviving"
         axes.plot(counts.n_segments, counts[column] / max(scale, 1e-12), marker=style, markersize=5 if strong else 4, linewidth=2 if strong else 1, label=label, color={"surviving": ACCENT, "knowledge": GREY}.get(column, VERDICT_COLOURS["watch"]), alpha=1 if strong else 0.9)  # fmt: skip
     chosen = counts[counts.chosen].iloc[0]
-    why = "the most surviving knowledge" + (", and none too small to act on" if best > chosen.surviving else "")
-    why = "as many as in the last run, and none surely better" if _as_the_last_run(chosen) else why
+    held = _best(counts)
+    why = (
+        "the most surviving knowledge" if held.name == chosen.name else "as much surviving knowledge as any, and the most telling"
+    )
+    why += ", and none too small to act on" if best > held.surviving else ""
+    why = "as many as in the last run, and none surely better" if chosen.as_before else why
     axes.axvline(chosen.n_segments, color=INK, linestyle=":", linewidth=1)
     axes.set(
         xlabel="number of dense groups, before joining",
