@@ -180,6 +180,8 @@ def test_what_the_last_run_joined_stays_joined_and_what_it_told_apart_is_only_jo
     assert repaired(places, sizes, values=alike, last=apart).n_segments == 4
     gone = repaired(places, sizes, [0.6, 4.9999, 5.0001, 9.0], last=apart)
     assert gone.repairs.why.to_list() == [choice.UNSTEADY], "a third of it comes back, for sure"
+    few = choice.Last(last.centres, np.array([0, 0, 0, 0]))  # of a run that wanted fewer than two
+    assert repaired(places, sizes, last=few).n_segments == 4
     elsewhere = choice.Last(np.array([[0.0], [0.1], [0.2], [9.0]]), np.array([0, 0, 1, 2]))
     assert elsewhere.among(found.centres).tolist() == [0, 1, 2, 3], "other places are no beginning"
 

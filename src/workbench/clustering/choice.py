@@ -226,7 +226,7 @@ def _joined(
     belongs, told, doubt = np.arange(len(centres)), [], 0.0
     kept: set[tuple[int, ...]] = set()  # groups that come back no better when joined
     different: set[frozenset[tuple[int, ...]]] = set()
-    if before is not None:
+    if before is not None and before.max() + 1 >= settings.min_segments:  # fewer may have been wanted then
         belongs, told, doubt = (
             before,
             _joined_before(sizes, found, before),

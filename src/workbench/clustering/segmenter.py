@@ -36,11 +36,12 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     outcomes of the window one horizon earlier; without them it clusters the features alone. `predict` places any customers by their
     features, nearest centre first, without UMAP; the fitted customers get the labels they have.
 
-    Attributes: labels_, strengths_ (1 - distance to the own / to the next segment's nearest centre, 0 to 1), core_ (in a dense group of
-    that segment in at least half of the fits that drew the customer), persistence_, n_segments_, macro_ (macro-segment per segment), tree_ (of segments),
-    rows_ (places of the customers that segments
-    were found among), predicted_ (outcomes of the coming horizon as predicted for each customer; None without a history), counts_ (what every number of segments knows and how much of it comes back), repairs_ (what was joined and why),
-    knows_ (whether segments know more of outcomes than chance does), space_, matrix_.
+    Attributes: labels_, strengths_ (1 - distance to the own / to the next segment's nearest centre, 0 to 1), core_ (in a dense group of that segment
+    in at least half of the fits that drew the customer), persistence_, n_segments_, macro_ (macro-segment per segment), tree_ (of segments), rows_
+    (places of the customers that segments were found among), centres_, centre_segment_ and centre_sizes_ (place, segment and nearest of those
+    customers, per centre), predicted_ (outcomes of the coming horizon as predicted for each customer; None without a history), counts_ (what every
+    number of segments knows and how much of it comes back), repairs_ (what was joined and why), knows_ (whether segments know more of outcomes than
+    chance does), space_, matrix_.
     """
 
     def __init__(
