@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import linkage
 from simulator import planted_company
 
-from workbench.clustering import choice, cluster, stability
+from workbench.clustering import choice, cluster, knowledge, repair, stability
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.contracts import check_frame
 from workbench.views import clustering as views
@@ -20,7 +20,7 @@ def cut(segments, knowledge, agreement, groups=None):
     """A cut of which only the figures matter."""
     belongs = np.arange(groups or segments) % segments
     agree = np.repeat(np.asarray(agreement, float)[:, None], segments, axis=1)
-    return choice.Cut(np.zeros((len(belongs), 1)), np.ones(len(belongs)), belongs, belongs, agree, knowledge, pd.DataFrame())
+    return repair.Cut(np.zeros((len(belongs), 1)), np.ones(len(belongs)), belongs, belongs, agree, knowledge, pd.DataFrame())
 
 
 def test_figures_that_choose_are_those_after_the_repair():
@@ -44,7 +44,7 @@ def test_the_cut_of_which_most_survives_is_taken_and_how_sure_that_is_is_judged_
 def test_what_survives_is_counted_by_customers_as_knowledge_is():
     """A large segment that does not come back weighs what its customers weigh."""
     sizes = np.array([90.0, 5.0, 5.0])
-    one = choice.Cut(np.zeros((3, 1)), sizes, np.arange(3), np.arange(3), np.array([[0.2, 1.0, 1.0]]), 0.5, pd.DataFrame())
+    one = repair.Cut(np.zeros((3, 1)), sizes, np.arange(3), np.arange(3), np.array([[0.2, 1.0, 1.0]]), 0.5, pd.DataFrame())
     assert one.survives == pytest.approx([0.9 * 0.2 + 0.1])
     assert one.surviving == pytest.approx([0.5 * 0.28])
 
@@ -59,7 +59,7 @@ def _again(*cuts):
 
 
 def _last(groups, segments=None):
-    return choice.Last(np.zeros((groups, 1)), np.arange(groups) % (segments or groups))
+    return repair.Last(np.zeros((groups, 1)), np.arange(groups) % (segments or groups))
 
 
 def _number(table):
@@ -147,17 +147,17 @@ def repaired(places, sizes, found_again=None, values=None, last=None):
         cluster.Pool(np.array(at)[:, None], np.array(sizes) / 1000, np.ones(len(sizes)), ())
         for at in (places, found_again or places)
     )
-    knower = choice.Knower(_NoHistory(), matrix, None, None)
+    knower = knowledge.Knower(_NoHistory(), matrix, None, None)
     if values is not None:
         knower._values = values
     wanted = Segmenter(min_segments=2, max_segments=4, min_size_share=0.02)._settings()
-    return choice.cut_and_repair(matrix, pool, 4, [stability.Refit(np.arange(1000), again)] * 2, knower, wanted, last)
+    return repair.cut_and_repair(matrix, pool, 4, [stability.Refit(np.arange(1000), again)] * 2, knower, wanted, last)
 
 
 def test_what_does_not_come_back_is_joined_with_what_lies_nearest():
     """Refits see the groups at 0 and 1 as one, and the one at 5 as two: a third of theirs at 0 comes back, all of it once joined."""
     found = repaired([0.0, 1.0, 5.0, 9.0], [200, 400, 200, 200], [0.6, 4.9999, 5.0001, 9.0])
-    assert found.repairs.why.to_list() == [choice.UNSTEADY]
+    assert found.repairs.why.to_list() == [repair.UNSTEADY]
     assert found.repairs.customers.to_list() == [200]
     assert found.repairs.before.to_list() == pytest.approx([1 / 3])
     assert found.repairs.after.to_list() == pytest.approx([1.0])
@@ -167,22 +167,22 @@ def test_what_does_not_come_back_is_joined_with_what_lies_nearest():
 
 def test_what_the_last_run_joined_stays_joined_and_what_it_told_apart_is_only_joined_for_sure():
     places, sizes = [0.0, 1.0, 5.0, 9.0], [200, 400, 200, 200]
-    last = choice.Last(np.array([[0.01], [0.99], [5.01], [8.99]]), np.array([0, 0, 1, 2]))
+    last = repair.Last(np.array([[0.01], [0.99], [5.01], [8.99]]), np.array([0, 0, 1, 2]))
     found = repaired(places, sizes, last=last)
     assert found.n_segments == 3
-    assert found.repairs.why.to_list() == [choice.BEFORE]
+    assert found.repairs.why.to_list() == [repair.BEFORE]
     assert found.repairs.customers.to_list() == [200]
     order = np.argsort(found.centres[:, 0])
     assert found.belongs[order[0]] == found.belongs[order[1]] != found.belongs[order[2]]
     alike = np.random.default_rng(0).normal(size=(1000, 1))
-    apart = choice.Last(last.centres, np.arange(4))
+    apart = repair.Last(last.centres, np.arange(4))
     assert repaired(places, sizes, values=alike).n_segments < 4
     assert repaired(places, sizes, values=alike, last=apart).n_segments == 4
     gone = repaired(places, sizes, [0.6, 4.9999, 5.0001, 9.0], last=apart)
-    assert gone.repairs.why.to_list() == [choice.UNSTEADY], "a third of it comes back, for sure"
-    few = choice.Last(last.centres, np.array([0, 0, 0, 0]))  # of a run that wanted fewer than two
+    assert gone.repairs.why.to_list() == [repair.UNSTEADY], "a third of it comes back, for sure"
+    few = repair.Last(last.centres, np.array([0, 0, 0, 0]))  # of a run that wanted fewer than two
     assert repaired(places, sizes, last=few).n_segments == 4
-    elsewhere = choice.Last(np.array([[0.0], [0.1], [0.2], [9.0]]), np.array([0, 0, 1, 2]))
+    elsewhere = repair.Last(np.array([[0.0], [0.1], [0.2], [9.0]]), np.array([0, 0, 1, 2]))
     assert elsewhere.among(found.centres).tolist() == [0, 1, 2, 3], "other places are no beginning"
 
 
@@ -191,7 +191,7 @@ def test_two_whose_futures_are_the_same_are_joined():
     assert repaired([0.0, 1.0, 5.0, 9.0], [250] * 4).repairs.empty, "of all that is known, places tell them apart"
     values[500:] += np.repeat([3.0, 6.0], 250)[:, None]
     found = repaired([0.0, 1.0, 5.0, 9.0], [250] * 4, values=values)
-    assert found.repairs.why.to_list() == [choice.SAME]
+    assert found.repairs.why.to_list() == [repair.SAME]
     order = np.argsort(found.centres[:, 0])
     assert found.belongs[order[0]] == found.belongs[order[1]]
     assert found.n_segments == 3
@@ -200,7 +200,7 @@ def test_two_whose_futures_are_the_same_are_joined():
 def test_what_is_too_small_is_joined_with_what_lies_nearest():
     """A handful at 0.1 beside many at 0, and two at 5 and 9 that come back."""
     found = repaired([0.0, 0.1, 5.0, 9.0], [400, 3, 300, 297])
-    assert found.repairs.why.to_list() == [choice.SMALL]
+    assert found.repairs.why.to_list() == [repair.SMALL]
     assert found.repairs.customers.to_list() == [3]
     at = {place: found.belongs[np.abs(found.centres[:, 0] - place).argmin()] for place in (0.0, 0.1, 5.0, 9.0)}
     assert at[0.0] == at[0.1] != at[5.0] != at[9.0]
@@ -258,7 +258,7 @@ def test_of_all_beginnings_the_one_that_settles_tightest_is_taken():
 
 def test_the_sentence_says_what_is_published_what_more_would_cost_and_what_was_joined():
     cuts = {13: cut(10, 0.28, [0.75, 0.74, 0.76], groups=13), 20: cut(16, 0.29, [0.5, 0.51, 0.49], groups=20)}
-    repairs = pd.DataFrame({"why": [choice.UNSTEADY, choice.UNSTEADY, choice.SMALL]})
+    repairs = pd.DataFrame({"why": [repair.UNSTEADY, repair.UNSTEADY, repair.SMALL]})
     told = views.say_counts(choice.choose(cuts), repairs, True)
     assert told.startswith(
         "**10 segments** know 28.0% of the earlier horizon's outcomes, and a customer's segment comes back in refits at a mean Jaccard index of 0.75 "

@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
-from workbench.clustering import assign, baselines, choice, cluster, model, representation, segmenter, stability
+from workbench.clustering import assign, baselines, cluster, model, repair, representation, segmenter, stability
 from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings, Config
 from workbench.core.errors import InputError, QualityGate
@@ -472,7 +472,7 @@ def test_a_few_huge_customers_are_not_the_segments_where_nothing_is_known_of_the
     spent.iloc[:12] *= 300
     found = Segmenter().fit(spent)
     assert adjusted_rand_score(group, found.labels_) > 0.8
-    assert np.bincount(found.labels_).min() >= choice.least_size(1500, ClusteringSettings().min_size_share), (
+    assert np.bincount(found.labels_).min() >= repair.least_size(1500, ClusteringSettings().min_size_share), (
         "the twelve are too few to act on"
     )
 

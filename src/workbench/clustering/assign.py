@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.clustering import baselines, lineage, movement, neighbours
-from workbench.clustering.choice import least_size
 from workbench.clustering.embed import embed
+from workbench.clustering.repair import least_size
 from workbench.clustering.scoreboard import AFTER, MEAN, OURS, RFM, Slice
 from workbench.clustering.segmenter import MIN_CUSTOMERS, Segmenter
 from workbench.core.errors import InputError, QualityGate, WorkbenchError

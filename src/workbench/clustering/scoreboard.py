@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from workbench.clustering import baselines
-from workbench.clustering.choice import mean_r2
+from workbench.clustering.knowledge import mean_r2
 from workbench.clustering.predictor import Each
 from workbench.clustering.segmenter import Segmenter, draw_rows
 from workbench.core.config import ClusteringSettings

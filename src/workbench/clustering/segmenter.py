@@ -12,8 +12,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from workbench.clustering import choice, cluster, stability
+from workbench.clustering import choice, cluster, repair, stability
 from workbench.clustering.frames import aligned, as_frame
+from workbench.clustering.knowledge import Knower
 from workbench.clustering.predictor import Each, batches, finite, twins
 from workbench.clustering.representation import Space
 from workbench.core.config import ClusteringSettings
@@ -103,19 +104,19 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         self.held_size_share_ = settings.min_size_share
         free = self.min_segments < self.max_segments  # to choose and to join; a wanted number needs no trials
         trials = stability.refit(self.matrix_, settings, self.seed + 1, TRIALS) if free else []
-        self._knower = choice.Knower(self.space_, self.matrix_, **judges)
+        self._knower = Knower(self.space_, self.matrix_, **judges)
         most = min(self.max_segments, len(pool.centres))
         before = None if last is None else self._in_this_space(last)
         begun = None if before is None else len(before.centres)
         cuts = {
-            k: choice.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings, before if k == begun else None)
+            k: repair.cut_and_repair(self.matrix_, pool, k, trials, self._knower, settings, before if k == begun else None)
             for k in range(self.min_segments, most + 1)
         }
         self._cuts = cuts = {k: cut for k, cut in cuts.items() if cut is not None}
         if not cuts:
             raise _too_few(self, pool)
         # A small segment may stay for what it knows of the future; without a history nothing speaks for one.
-        least = 0.0 if self._knower.has_history else choice.least_size(len(rows), settings.min_size_share)
+        least = 0.0 if self._knower.has_history else repair.least_size(len(rows), settings.min_size_share)
         self.counts_ = table = choice.choose(cuts, least, before, self._second_look)
         self.base_count_ = int(table.n_segments[table.chosen].iloc[0])
         self._take(cuts[self.base_count_], pool)
@@ -242,7 +243,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
                 return learned, strangers, True
         return learned, learned[draw_rows(len(learned), self.sample_limit, self.seed)], False
 
-    def _second_look(self, *cuts: choice.Cut) -> list[np.ndarray]:
+    def _second_look(self, *cuts: repair.Cut) -> list[np.ndarray]:
         """-> the surviving knowledge of each cut in refits that no cut was chosen by."""
         settings = self._settings(min_size_share=self.held_size_share_)
         refits, found = stability.refit(self.matrix_, settings, self.seed + 5, SECOND_LOOK), []
@@ -252,13 +253,13 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
             found.append(dataclasses.replace(cut, agreement=stability.agreement(overlaps, cut.belongs)).surviving)
         return found
 
-    def _in_this_space(self, last: pd.DataFrame) -> choice.Last:
+    def _in_this_space(self, last: pd.DataFrame) -> repair.Last:
         """The last run's centres -> the same here; where a coordinate is new, in the middle."""
         names = [str(name) for name in self.space_.get_feature_names_out()]
         known = last.reindex(columns=names).fillna(pd.Series(self.matrix_.mean(axis=0), names))
-        return choice.Last(known.to_numpy(float), np.unique(last.segment_id, return_inverse=True)[1])
+        return repair.Last(known.to_numpy(float), np.unique(last.segment_id, return_inverse=True)[1])
 
-    def _take(self, cut: choice.Cut, pool: cluster.Pool) -> None:
+    def _take(self, cut: repair.Cut, pool: cluster.Pool) -> None:
         """A repaired cut as the segmentation, its segments not yet numbered by size (see `_number`)."""
         self.centre_segment_, self.centres_, self.centre_sizes_ = cut.belongs, cut.centres, cut.sizes
         self.n_segments_, self.repairs_ = cut.n_segments, cut.repairs
