@@ -378,8 +378,8 @@ def test_what_other_numbers_would_have_told_is_measured_as_on_the_board():
 def test_what_so_few_groups_can_tell_at_all_is_told_beside_what_segments_do():
     """By scikit-learn itself on the predictions over their outcomes' spread."""
     company, found, outcomes, board = scored()
-    full, ceiling = company.slices["full"], ceiling_of(company, found, outcomes)
-    limit = scoreboard.score_limit(found, full, outcomes, ceiling)
+    ceiling = ceiling_of(company, found, outcomes)
+    limit = scoreboard.score_limit(found, outcomes, ceiling)
     assert limit.n_segments.tolist() == [found.n_segments_, found.max_segments]
     spread = company.slices["full"].earlier_outcomes[list(found.predicted_)].std()
     alone = (found.predicted_ / spread).to_numpy()
@@ -395,7 +395,7 @@ def test_what_so_few_groups_can_tell_at_all_is_told_beside_what_segments_do():
     )
     assert "leave 50% of it to single customers" in high
     assert "Groups lose nothing of it" in low
-    assert say_limit(scoreboard.score_limit(found, full, None, {}), board) == ""
+    assert say_limit(scoreboard.score_limit(found, None, {}), board) == ""
     assert say_limit(limit, board.assign(ceiling=np.nan)) == ""
 
 

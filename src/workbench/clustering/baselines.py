@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from workbench.clustering.cluster import dense_groups, smallest
 from workbench.clustering.embed import embed
-from workbench.clustering.predictor import finite
+from workbench.clustering.frames import finite
 from workbench.core.config import ClusteringSettings
 from workbench.core.processor import on_one_thread
 

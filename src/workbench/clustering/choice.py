@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from workbench.clustering.repair import Cut, Last
+from workbench.core.stats import one_sided_margin
 
-SURELY = 0.95  # that another number of segments is better than the last run's, for it to change
 COLUMNS = ["n_segments", "n_repaired", "knowledge", "survives", "surviving"]
 
 
@@ -41,8 +40,8 @@ def choose(
     equal = able[able.surviving >= able.surviving[best] - table.surviving_error[able.index]]
     chosen = equal.round({"knowledge": 3}).sort_values(["knowledge", "surviving"]).index[-1] if knows else best
     kept = _as_before(able, last)
-    if stays := kept is not None and kept != chosen and not _beats(*again(*(cuts[k] for k in table.n_segments[[chosen, kept]]))):
-        chosen = kept
+    stays = kept not in (None, chosen) and not _beats(*again(*(cuts[k] for k in table.n_segments[[chosen, kept]])))
+    chosen = kept if stays else chosen
     return table.assign(chosen=table.index == chosen, as_before=(table.index == chosen) & stays)
 
 
@@ -58,4 +57,4 @@ def _as_before(able: pd.DataFrame, last: Last | None) -> int | None:
 def _beats(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether one is surely more than the other, measured in the same refits."""
     lead = one - other
-    return bool(lead.mean() > stats.t.ppf(SURELY, len(lead) - 1) * lead.std(ddof=1) / np.sqrt(len(lead)))
+    return bool(lead.mean() > one_sided_margin(lead))

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from workbench.clustering.predictor import finite
 from workbench.core.errors import InputError
 
 
@@ -70,6 +69,11 @@ def as_frame(X: Any, wanted: Collection[str] | None = None, whose: str = "This t
         told = f"{len(odd)} features are no numbers: {', '.join(odd[:5])}."
         raise InputError(told, why, "leave them out, or give a number for each value")
     return X
+
+
+def finite(features: pd.DataFrame) -> pd.DataFrame:
+    """As numbers; infinite values count as missing, which the models can do with."""
+    return features.astype(float).replace([np.inf, -np.inf], np.nan)
 
 
 def _is_number(column: pd.Series) -> bool:

@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 
+from workbench.clustering.frames import finite
 from workbench.clustering.trees import Forest, read_forest
 from workbench.core.processor import on_one_thread
 from workbench.core.stats import learnable
@@ -86,14 +87,15 @@ class Model(NamedTuple):
 
 def learn(earlier: pd.DataFrame, outcomes: pd.DataFrame, seed: int, names: list[str] | None = None) -> dict[str, Model]:
     """Boosted trees and a ridge regression per outcome that varies and is known of at least 200 customers (or per named outcome)."""
-    models, bounds = {}, _bounds(earlier)
-    bounded = _bounded(finite(earlier).to_numpy().T, bounds).T
+    features, models = finite(earlier), {}
+    values, bounds = features.to_numpy(), _bounds(features)
+    bounded = _bounded(values.T, bounds).T
     with on_one_thread():  # two threads would add gradients in another order
         for name, y, known in _learnable(outcomes, names):
             yes_no = set(np.unique(y)) == {0.0, 1.0}
             kind = HistGradientBoostingClassifier if yes_no else HistGradientBoostingRegressor
             shape = SHAPE if len(y) < MANY else SHAPE_OF_MANY
-            trees = kind(random_state=seed, **shape).fit(learnable(finite(earlier[known]).to_numpy()), y)
+            trees = kind(random_state=seed, **shape).fit(learnable(values[known]), y)
             models[name] = Model(trees, _line(bounded[known], y), bounds)
     return models
 
@@ -107,7 +109,7 @@ def _line(bounded: np.ndarray, y: np.ndarray) -> Line:
 
 
 def _bounds(features: pd.DataFrame) -> np.ndarray:
-    known = finite(features).clip(-HUGE, HUGE)
+    known = features.clip(-HUGE, HUGE)
     medians = known.median().fillna(0.0)
     known = known.fillna(medians)
     middle, far = known.mean(), FAR * known.std(ddof=0)
@@ -149,8 +151,3 @@ def _predict_batch(forests: list[Forest], lines: list[Line], bounds: np.ndarray,
     for place, (forest, line) in enumerate(zip(forests, lines, strict=True)):
         found[:, place] = (1 - LINE) * forest.predict(columns) + LINE * line.predict(bounded)
     return found
-
-
-def finite(features: pd.DataFrame) -> pd.DataFrame:
-    """As numbers; infinite values count as missing, which the models can do with."""
-    return features.astype(float).replace([np.inf, -np.inf], np.nan)

@@ -8,15 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from workbench.clustering import cluster, stability
 from workbench.clustering.knowledge import Knower
 from workbench.core.config import ClusteringSettings
+from workbench.core.stats import one_sided_margin
 
 SMALL, UNSTEADY, SAME = "too small to act on", "does not come back", "too alike to treat differently"
 BEFORE = "one segment in the last run"
-SURELY = 0.95  # that a segment of the last run does not come back, for it to be joined
 
 
 @dataclass(frozen=True)
@@ -105,18 +104,18 @@ def _joined(
     before: the last run's segment per group, to begin from. Those were found to differ then, and are joined only where they are too small or surely do
     not come back (one-sided t over refits, 95 %).
     """
-    belongs, told, doubt = np.arange(len(centres)), [], 0.0
+    belongs, told = np.arange(len(centres)), []
     kept: set[tuple[int, ...]] = set()  # groups that come back no better when joined
     different: set[frozenset[tuple[int, ...]]] = set()
-    if before is not None and before.max() + 1 >= settings.min_segments:  # fewer may have been wanted then
+    begun = before is not None and before.max() + 1 >= settings.min_segments  # fewer may have been wanted then
+    if begun:
         belongs, told = before, _joined_before(sizes, found, before)
-        doubt = stats.t.ppf(SURELY, len(found) - 1) / np.sqrt(len(found))
         members = [tuple(np.flatnonzero(before == s)) for s in range(before.max() + 1)]
         different = {frozenset(pair) for pair in itertools.combinations(members, 2)}
     while belongs.max() + 1 > settings.min_segments:
         measured = stability.agreement(found, belongs)
         agree = measured.mean(axis=0)
-        unsteady = agree + doubt * measured.std(axis=0, ddof=1) < stability.WATCH
+        unsteady = agree + (one_sided_margin(measured) if begun else 0.0) < stability.WATCH
         weak = _weakest(centres, sizes, belongs, agree, unsteady, placed, knower, settings, kept, different)
         if weak is None:
             break

@@ -15,7 +15,8 @@ from scipy import stats
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from workbench.clustering.predictor import Each, finite, learn, predict, twins
+from workbench.clustering.frames import finite
+from workbench.clustering.predictor import Each, learn, predict, twins
 
 GRID = 1000  # most values per feature that a further customer's rank is looked up in
 
@@ -49,7 +50,7 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.middle_ = predicted.mean()
         self.spread_ = outcomes[list(self.models_)].std()
         # In units of the outcome's own spread: an outcome that cannot be predicted varies little and so weighs little.
-        self.weights_ = self.tail_weight * self._leading(predicted).std() * np.sqrt(told)
+        self.weights_ = self.tail_weight * self.leading(predicted).std() * np.sqrt(told)
         return self
 
     def predict(self, X: pd.DataFrame, each: Each = map) -> pd.DataFrame | None:
@@ -62,12 +63,16 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         filled = self._filled(X)
         leading = np.empty((len(X), 0))
         if self.models_:
-            leading = self._leading(self.predict(X) if predicted is None else predicted)
+            leading = self.leading(self.predict(X) if predicted is None else predicted)
         used = [name for name in self.feature_names_in_ if self.weights_[name] > 0]
         tail = np.empty((len(X), len(used)))
         for place, name in enumerate(used):
             tail[:, place] = _interpolated(filled[name].to_numpy(), *self.grids_[name]) * self.weights_[name]
         return np.hstack([leading, tail])
+
+    def leading(self, predicted: pd.DataFrame) -> np.ndarray:
+        """Predicted outcomes -> the coordinates that they are: (customers, outcomes), in units of each outcome's spread."""
+        return ((predicted - self.middle_) / self.spread_).to_numpy()
 
     def crossed_coordinates(self, earlier: pd.DataFrame, outcomes: pd.DataFrame, *frames: pd.DataFrame) -> list[np.ndarray]:
         """Frames of the earlier window's customers (same index) in this space, each predicted by models that never saw the customer.
@@ -88,9 +93,6 @@ class Space(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """Names of the coordinates."""
         check_is_fitted(self, "grids_")
         return np.asarray([*self.models_, *(n for n in self.feature_names_in_ if self.weights_[n] > 0)], dtype=object)
-
-    def _leading(self, predicted: pd.DataFrame) -> np.ndarray:
-        return ((predicted - self.middle_) / self.spread_).to_numpy()
 
     def _filled(self, X: pd.DataFrame) -> pd.DataFrame:
         return finite(X[list(self.feature_names_in_)]).fillna(self.medians_)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-from workbench.clustering.predictor import finite
+from workbench.clustering.frames import finite
 
 DEPTH = 4
 MOST_PATHS = 3

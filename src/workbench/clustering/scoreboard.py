@@ -269,12 +269,13 @@ def score_tried(
     if outcomes is None:
         return table[:0].assign(r2_adjusted=0.0)
     happened = outcomes[_judged(outcomes, ceiling)].to_numpy()
-    tried = segmenter.tried(_coordinates(segmenter, full, outcomes.index))
-    return table.assign(r2_adjusted=[mean_r2(happened, labels) for labels in tried])
+    known = segmenter.predicted_
+    matrix = segmenter.space_.transform(full.today.loc[outcomes.index], None if known is None else known.loc[outcomes.index])
+    return table.assign(r2_adjusted=[mean_r2(happened, labels) for labels in segmenter.tried(matrix)])
 
 
 def score_limit(
-    segmenter: Segmenter, full: Slice, outcomes: pd.DataFrame | None, ceiling: Mapping[str, float]
+    segmenter: Segmenter, outcomes: pd.DataFrame | None, ceiling: Mapping[str, float]
 ) -> pd.DataFrame:  # fmt: skip
     """-> n_segments, r2_adjusted (the same): about the most that so many groups made from the predictions can know; as many as were published and as are allowed.
 
@@ -285,14 +286,8 @@ def score_limit(
     if outcomes is None or segmenter.predicted_ is None:
         return limits[:0].assign(r2_adjusted=0.0)
     happened = outcomes[_judged(outcomes, ceiling)].to_numpy()
-    alone = _coordinates(segmenter, full, outcomes.index)[:, : segmenter.predicted_.shape[1]]
+    alone = segmenter.space_.leading(segmenter.predicted_.loc[outcomes.index])
     return limits.assign(r2_adjusted=[mean_r2(happened, baselines.kmeans(alone, k, segmenter.seed)) for k in limits.n_segments])
-
-
-def _coordinates(segmenter: Segmenter, full: Slice, customers: pd.Index) -> np.ndarray:
-    """Today's coordinates of these customers."""
-    known = segmenter.predicted_
-    return segmenter.space_.transform(full.today.loc[customers], None if known is None else known.loc[customers])
 
 
 def _judged(outcomes: pd.DataFrame, ceiling: Mapping[str, float]) -> list[str]:

@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from workbench.clustering import choice, cluster, repair, stability
-from workbench.clustering.frames import aligned, as_frame
+from workbench.clustering.frames import aligned, as_frame, finite
 from workbench.clustering.knowledge import Knower
-from workbench.clustering.predictor import Each, batches, finite, twins
+from workbench.clustering.predictor import Each, batches, twins
 from workbench.clustering.representation import Space
 from workbench.core.config import ClusteringSettings
 from workbench.core.errors import InputError, QualityGate
@@ -128,7 +128,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     def knows_(self) -> bool:
         """Whether the fitted segments know more of the earlier window's outcomes than chance does."""
         check_is_fitted(self, "centres_")
-        tried = [cut.belongs[self._knower.place(cut.centres)] for cut in self._cuts.values()]
+        tried = self.tried(self._knower.coordinates)
         return self._knower.beyond_chance(tried[list(self._cuts).index(self.base_count_)], tried, self.seed)
 
     def __sklearn_tags__(self) -> Any:

@@ -216,6 +216,12 @@ def adjusted_r2_resampled(outcomes: np.ndarray, labels: np.ndarray, weights: np.
     return found
 
 
+def one_sided_margin(values: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+    """Repeated measurements along the first axis -> how far their mean surely (one-sided t) lies from the true one at most."""
+    n = len(values)
+    return stats.t.ppf(confidence, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+
+
 def learnable(x: np.ndarray) -> np.ndarray:
     """Numbers (rows x columns, missing as NaN) -> the same with columns known of fewer than 10 rows set to 0.
 

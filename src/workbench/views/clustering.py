@@ -82,7 +82,7 @@ def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colo
 
 def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
     """Why so many segments: what more would know, how much of it would come back, and what was joined afterwards."""
-    chosen = counts[counts.chosen].iloc[0]
+    chosen, best = counts[counts.chosen].iloc[0], _best(counts)
     telling = counts.sort_values(["knowledge", "surviving"]).iloc[-1]
     if len(counts) == 1:
         first = f"**{chosen.n_repaired:.0f} segments**, the only number that was tried: none was chosen by what it knows."
@@ -97,7 +97,6 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             first += (
                 f" Most is known by {telling.n_repaired:.0f}, {telling.knowledge:.1%}, which come back at {telling.survives:.2f}."
             )
-        best = _best(counts)
         equal = counts[(best.surviving - counts.surviving).abs() <= counts.surviving_error]
         equal = equal if chosen.as_before else equal[equal.knowledge <= chosen.knowledge + 0.0005]
         near = equal.n_repaired[equal.n_repaired != chosen.n_repaired]
@@ -109,7 +108,7 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             )
     if chosen.as_before:
         first += " They go on from the last run: the number that would be taken without one is not surely better when looked at again, and numbers and names should not flicker."
-    elif counts.surviving.max() > _best(counts).surviving:
+    elif counts.surviving.max() > best.surviving:
         first += " Numbers of which more would survive leave a segment that is too small to act on."
     causes = repairs.why.value_counts()
     joined = listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
