@@ -83,7 +83,7 @@ def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits:
     centres, weights, persistence, drawn = [np.empty((0, matrix.shape[1]))], [np.empty(0)], [np.empty(0)], []
     found = 0
     for _ in range(fits):
-        rows = np.sort(generator.choice(len(matrix), min(round(SHARE * len(matrix)), MOST), replace=False))
+        rows = np.sort(generator.choice(len(matrix), draw_size(len(matrix)), replace=False))
         chosen, own_seed = matrix[rows], int(generator.integers(2**31))
         embedding = embed(chosen, settings.n_neighbors, settings.n_components, own_seed, EPOCHS, pushes=PUSHES)
         dense, lasting = dense_groups(embedding, smallest(len(rows), settings.min_size_share), settings.min_samples)
@@ -97,6 +97,11 @@ def pool_fits(matrix: np.ndarray, settings: ClusteringSettings, seed: int, fits:
         drawn.append((rows, np.where(dense >= 0, dense + found, -1)))
         found += len(lasting)
     return Pool(np.vstack(centres), np.concatenate(weights), np.concatenate(persistence), tuple(drawn))
+
+
+def draw_size(customers: int) -> int:
+    """How many of them a fit draws."""
+    return min(round(SHARE * customers), MOST)
 
 
 def smallest(customers: int, min_size_share: float) -> int:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from workbench.clustering.cluster import dense_groups, nearest
+from workbench.clustering.cluster import SHARE, dense_groups, nearest
 from workbench.clustering.embed import embed
-from workbench.clustering.stability import SHARE, WATCH, best_jaccard
+from workbench.clustering.stability import WATCH, best_jaccard
 from workbench.core.config import ClusteringSettings
 from workbench.core.stats import standardized_difference
 

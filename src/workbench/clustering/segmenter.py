@@ -22,8 +22,11 @@ from workbench.core.errors import InputError, QualityGate
 
 MIN_CUSTOMERS = 50
 FITS = 10  # pooled for the published segments
-TRIALS = 6  # refits that choose and repair; the certificate draws others
-SECOND_LOOK = 12  # refits before the last run's number of segments is given up: six alone see a lead where there is none
+# Refits that choose and repair, at least and at most; between, as many as draw so many customers together. Refits of few customers are soon made, and
+# six of them are lucky or not: of the vendor's 1,193 customers, over three seeds, twelve find 13 segments each time, six 13 to 15, and without
+# a hundredth of the customers 97.5 % instead of 94.6 % keep their segment; eighteen choose as twelve do. Of thousands (CDNOW) twelve tell no more than six.
+# The most are made, of others, before the last run's number of segments is given up.
+FEWEST_TRIALS, MOST_TRIALS, TRIED_ON = 6, 12, 30_000
 # Customers to learn outcomes from. Of 100,000 invented ones the segments of a sample agree with those of everybody at an ARI of 0.92 where
 # 40,000 are learned from, at 0.98 where all are.
 LEARNED = 100_000
@@ -103,7 +106,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
         pool, settings = self._pool()
         self.held_size_share_ = settings.min_size_share
         free = self.min_segments < self.max_segments  # to choose and to join; a wanted number needs no trials
-        trials = stability.refit(self.matrix_, settings, self.seed + 1, TRIALS) if free else []
+        trials = stability.refit(self.matrix_, settings, self.seed + 1, _trials(len(rows))) if free else []
         self._knower = Knower(self.space_, self.matrix_, **judges)
         most = min(self.max_segments, len(pool.centres))
         before = None if last is None else self._in_this_space(last)
@@ -246,7 +249,7 @@ class Segmenter(ClusterMixin, TransformerMixin, BaseEstimator):
     def _second_look(self, *cuts: repair.Cut) -> list[np.ndarray]:
         """-> the surviving knowledge of each cut in refits that no cut was chosen by."""
         settings = self._settings(min_size_share=self.held_size_share_)
-        refits, found = stability.refit(self.matrix_, settings, self.seed + 5, SECOND_LOOK), []
+        refits, found = stability.refit(self.matrix_, settings, self.seed + 5, MOST_TRIALS), []
         for cut in cuts:
             labels = cluster.nearest(self.matrix_, cut.centres)[0]
             overlaps = stability.overlaps(self.matrix_, labels, refits, len(cut.centres))
@@ -330,6 +333,11 @@ def _too_few(segmenter: Segmenter, pool: cluster.Pool) -> QualityGate:
         "Segments forced into the wanted number would not be there in the data.",
         "try clustering.min_size_share or min_samples smaller, or clustering.min_segments lower",
     )
+
+
+def _trials(customers: int) -> int:
+    """How many refits choose and repair."""
+    return min(max(round(TRIED_ON / cluster.draw_size(customers)), FEWEST_TRIALS), MOST_TRIALS)
 
 
 def draw_rows(count: int, limit: int, seed: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from workbench.clustering.cluster import MOST, SHARE, Pool, cut_pool, pool_fits, unions, ward_tree
+from workbench.clustering.cluster import Pool, cut_pool, draw_size, pool_fits, unions, ward_tree
 from workbench.core.config import ClusteringSettings
 
 PASS, WATCH = 0.75, 0.5
@@ -31,7 +31,7 @@ def refit(matrix: np.ndarray, settings: ClusteringSettings, seed: int, refits: i
     generator = np.random.default_rng(seed)
     made = []
     for _ in range(refits):
-        rows = np.sort(generator.choice(len(matrix), min(round(SHARE * len(matrix)), MOST), replace=False))
+        rows = np.sort(generator.choice(len(matrix), draw_size(len(matrix)), replace=False))
         made.append(Refit(rows, pool_fits(matrix[rows], settings, int(generator.integers(2**31)), FITS)))
     return made
 
