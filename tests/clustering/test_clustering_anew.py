@@ -46,7 +46,8 @@ def test_half_of_too_few_customers_says_nothing_of_others(each, why):
 def test_what_was_found_anew_is_told_with_simpler_ways_beside_it():
     methods = pd.Series({scoreboard.OURS: 0.5, scoreboard.KMEANS: 0.45, scoreboard.RFM_EQUAL: 0.95})
     found = anew.Anew(np.array([[0.7, 0.4, 0.3]]), methods, 0.06)
-    table = pd.DataFrame({"stability": [0.9, 0.8, 0.6], "found_anew": found.segments[0]})
+    steady = {"stability": [0.9, 0.8, 0.8, 0.6], "stability_low": [0.8, 0.6, 0.3, 0.5]}
+    table = pd.DataFrame({**steady, "found_anew": [0.7, 0.4, 0.3, 0.2], "size": [700, 200, 60, 40]})
     told = say_found_anew(found, table)
     for part in (
         "Jaccard of 0.50",
@@ -54,10 +55,13 @@ def test_what_was_found_anew_is_told_with_simpler_ways_beside_it():
         "at random, 0.06",
         "reaches 0.45",
         "equal size 0.95",
-        "1 that comes back",
+        "the mean is 0.40, and 3 of 4 are under 0.5",
+        "1 of these would pass by the refits",
+        "share most of their customers, and the space",
     ):
         assert part in told
-    assert "no better than watch" not in say_found_anew(found, table[:1])
+    assert "none of 1 is under 0.5. " in say_found_anew(found, table[:1])
+    assert "The refits share the space:" in say_found_anew(found, table.assign(size=10_000))
 
 
 @settings(deadline=None, max_examples=40)

@@ -278,6 +278,15 @@ def test_numbers_that_chance_may_put_before_the_chosen_one_are_named():
     assert "By the product of both 12 is as good within a standard error, and knows no more." in told
 
 
+def test_another_cut_into_as_many_segments_is_told_and_where_the_wanted_least_ends_the_joining():
+    cuts = {10: cut(10, 0.28, [0.75, 0.74, 0.76]), 13: cut(10, 0.30, [0.5, 0.51, 0.49], groups=13)}
+    told = views.say_counts(choice.choose(cuts), pd.DataFrame({"why": []}), True)
+    assert "Most is known by another cut into as many, 30.0%, which comes back at 0.50." in told
+    assert "Fewer than 10 are not wanted" in told
+    finer = views.say_counts(choice.choose({10: cuts[13], 16: cut(16, 0.31, [0.8, 0.8, 0.79])}), pd.DataFrame({"why": []}), True)
+    assert "not wanted" not in finer
+
+
 def test_a_cut_that_keeps_a_segment_too_small_to_act_on_is_second_choice():
     """Ten segments wanted at least: the tenth, of one customer, may not be joined; eleven groups may."""
     alone = dataclasses.replace(cut(10, 0.3, [0.9, 0.91, 0.89]), sizes=np.array([9.0] * 9 + [1.0]))

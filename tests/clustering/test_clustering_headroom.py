@@ -94,6 +94,21 @@ def test_white_space_by_hand():
     assert space_in_words(found, catalog).category.tolist() == ["pet"]
 
 
+def test_who_has_what_stands_in_its_place_lacks_nothing():
+    """Two plans that nobody has together: of forty customers eight have neither, and training goes with both."""
+    large, small = np.repeat([1.0, 0.0, 0.0], [24, 8, 8]), np.repeat([0.0, 1.0, 0.0], [24, 8, 8])
+    plans = {"subcategory_large_plan_share": 0.5 * large, "subcategory_small_plan_share": 0.5 * small}
+    shares = pd.DataFrame({**plans, "category_training_share": np.tile([0.5, 0.5, 0.5, 0.0], 10)})
+    found = missing_categories(shares, np.full(40, 100.0), np.zeros(40, int)).set_index("feature")
+    assert found.without.to_dict() == {"subcategory_large_plan_share": 16, "category_training_share": 10}, (
+        "4.8 by chance are too few to tell"
+    )
+    twice = pd.concat([shares, shares], ignore_index=True)
+    found = missing_categories(twice, np.full(80, 100.0), np.zeros(80, int)).set_index("feature")
+    assert found.without.to_dict() == {"subcategory_large_plan_share": 16, "category_training_share": 20}
+    assert found.at_stake["subcategory_large_plan_share"] == 16 * 50
+
+
 def test_without_categories_there_is_no_white_space():
     found = missing_categories(pd.DataFrame({"aov": np.ones(30)}), np.ones(30), np.zeros(30, int))
     check_frame("white_space", found)

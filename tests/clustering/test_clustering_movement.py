@@ -202,4 +202,13 @@ def test_halves_that_tell_nothing_tell_of_no_movement():
 def test_where_nobody_moves_there_is_an_empty_map():
     moves = Moves(np.arange(4) % 2, np.arange(4) % 2, *[(np.arange(4) % 2,) * 2] * 2, segments=2)
     drawn = chart_migration(movement.migration_table(moves), movement.surely_moved(moves, 7))
-    assert drawn.get_title() == "Of 2 moves between segments, none is surely beyond chance"
+    assert drawn.get_title() == "Of 2 moves between segments, none is surely more than chance makes"
+
+
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
+def test_moves_that_are_fewer_than_chance_would_make_are_not_counted_as_moves():
+    """Two of a placebo that goes both ways, where customers went one way."""
+    pairs = [(0, 0, 0.0), (0, 1, -0.02), (1, 0, 0.05), (1, 1, 0.0)]
+    table = pd.DataFrame(pairs, columns=["from_segment", "to_segment", "net_share"])
+    title = chart_migration(table, ~np.eye(2, dtype=bool)).get_title()
+    assert title.startswith("Of 2 moves between segments, 1 is surely more than chance makes,\n1 surely fewer")

@@ -55,7 +55,7 @@ def test_what_sets_a_segment_apart_from_its_nearest_one_is_told_with_its_interva
     assert found.effect_low[2] < 0 < found.effect[2] < 0.2  # the larger of two chances; its interval is wide enough to hold none
     told = say_alike(found, {})
     assert told.startswith("**Most alike are 2 and 0:**")
-    assert "1 of 3 differ from the nearest one by less than 0.5" in told
+    assert "1 of 3 differs from the nearest one by less than 0.5" in told
     same = neighbours.differ_most(pairs, np.zeros(1200, int), outcomes)
     assert same.effect.isna().all()
     assert "cannot be told" in say_alike(same, {})

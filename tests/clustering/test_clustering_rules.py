@@ -109,6 +109,25 @@ def test_a_rule_may_ask_only_whether_a_value_is_known():
         assert json.loads(row.conditions) == [[{"feature": "score", "is_known": expected == 200}]]
 
 
+def test_among_those_who_have_nothing_of_a_share_a_rule_sees_no_difference():
+    """Three in four never redeem; drawn towards everybody's, their share tells how much they buy, and the first segment are those who buy much."""
+    bought = np.random.default_rng(4).integers(1, 400, 1000)
+    redeemed = np.where(np.arange(1000) % 4 == 0, bought // 5, 0)
+    features = pd.DataFrame({"coupon_share": (redeemed + 0.5) / (bought + 10), "bought": bought.astype(float)})
+    labels = (bought < 200).astype(int)
+    catalog = pd.DataFrame({"feature": list(features), "noun": ["coupons", "bought"], "unit": ["share", "items"]})
+    counted = pd.DataFrame({"coupon_share": redeemed / bought})
+    alone = rules.build_rules(features[["coupon_share"]], labels, catalog, 7)
+    blind = rules.build_rules(features[["coupon_share"]], labels, catalog, 7, counted)
+    assert alone.precision[0] > 0.7 > blind.precision[0]
+    told = rules.build_rules(features, labels, catalog, 7, counted)
+    assert told.rule[0].startswith("bought above")
+    assert told.precision[0] == 1
+    assert told.recall[0] > 0.95
+    who = duckdb.sql(f"SELECT count(*) FROM features WHERE {blind.sql[0]}").fetchone()[0]
+    assert who == blind.customers[0]
+
+
 def test_bounds_keep_the_digits_that_tell_members_apart():
     features = pd.DataFrame({"born": np.random.default_rng(1).integers(1940, 2005, 800).astype(float)})
     catalog = pd.DataFrame({"feature": ["born"], "noun": "year of birth", "unit": "year", "definition": "year of birth"})

@@ -20,8 +20,10 @@ from workbench.core.contracts import check_frame
 from workbench.core.stats import adjusted_r2, adjusted_r2_resampled
 from workbench.views.movement import say_movement
 from workbench.views.scoreboard import (
+    AWARE,
     _surely_led,
     board_title,
+    chart_scoreboard,
     mean_board,
     say_limit,
     say_scoreboard,
@@ -394,9 +396,22 @@ def test_what_so_few_groups_can_tell_at_all_is_told_beside_what_segments_do():
         say_limit(limit, board.assign(ceiling=value)) for value in (2 * limit.r2_adjusted.max(), limit.r2_adjusted.max())
     )
     assert "leave 50% of it to single customers" in high
-    assert "Groups lose nothing of it" in low
+    assert "Groups need lose nothing of it." in low
+    short = say_limit(limit, board.assign(ceiling=0.9 * limit.r2_adjusted.max(), r2_adjusted=0.72 * limit.r2_adjusted.max()))
+    assert "Groups need lose nothing of it; these segments lose 20%." in short
     assert say_limit(scoreboard.score_limit(found, None, {}), board) == ""
     assert say_limit(limit, board.assign(ceiling=np.nan)) == ""
+
+
+def test_where_kmeans_in_the_same_space_surely_tells_more_the_reader_is_told_what_dense_groups_cost():
+    board = scored()[3].copy()
+    aware = (board.outcome == scoreboard.MEAN) & (board.method == AWARE)
+    board.loc[aware, ["lead_low", "lead_high"]] = -0.059, -0.014
+    assert "finding dense groups in it loses 1.4 to 5.9 points." in say_scoreboard(board, {})
+    assert chart_scoreboard(board).get_title().endswith(f"\n{AWARE} knows more")
+    board.loc[aware, "lead_high"] = 0.001
+    assert "loses" not in say_scoreboard(board, {})
+    assert AWARE not in chart_scoreboard(board).get_title()
 
 
 def test_surely_more_allows_for_how_many_were_compared():

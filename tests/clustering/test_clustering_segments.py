@@ -22,7 +22,7 @@ from workbench.clustering.segmenter import Segmenter
 from workbench.core.config import ClusteringSettings, Config
 from workbench.core.errors import InputError, QualityGate
 from workbench.core.rundir import Run
-from workbench.views.clustering import say_stability
+from workbench.views.clustering import _parted, say_stability
 
 GROUPS = 12
 UNTOLD = np.full((1, 2), np.nan)  # what two segments that no half can be asked for are found anew
@@ -532,6 +532,7 @@ def test_small_segments_are_told_with_what_a_test_of_them_can_find():
     named = table.assign(segment_name=["big", "middling", "tiny ones"])
     assert "**Too small to act on alone: tiny ones with 39 customers.**" in say_stability(named)
     assert "Too small" not in say_stability(table[:2])
+    assert "with other seeds (segment 1: under 0.5)" in say_stability(table.assign(seed_stability=[0.9, 0.44, 0.8]))
 
 
 def test_certificate_by_hand():
@@ -634,3 +635,18 @@ def test_what_is_known_of_the_earlier_window_was_predicted_by_models_that_never_
     seen, crossed = space.transform(features)[:, 0], space.crossed_coordinates(features, outcomes, features)[0][:, 0]
     assert np.corrcoef(seen, outcomes.future_0)[0, 1] > 0.4, "learned by heart"
     assert abs(np.corrcoef(crossed, outcomes.future_0)[0, 1]) < 0.15
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=15))
+def test_labels_beside_the_map_stand_apart_and_move_no_more_than_that_takes(heights):
+    wanted = np.sort(heights)
+    found = _parted(wanted)
+    assert (np.diff(found) >= 0.045 - 1e-9).all()
+    assert found.min() >= 0.02 - 1e-9
+    assert found.max() <= 0.98 + 1e-9
+
+
+def test_labels_beside_the_map_stay_where_there_is_room_and_crowd_where_there_is_none():
+    assert _parted(np.array([0.3, 0.5, 0.9])) == pytest.approx([0.3, 0.5, 0.9])
+    assert (np.diff(_parted(np.linspace(0, 1, 40))) > 0.02).all()

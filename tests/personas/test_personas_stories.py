@@ -108,6 +108,15 @@ def test_what_is_bought_alone_makes_a_name_and_words_run_out_before_numbers_begi
     assert named.to_dict() == {0: "Wine buyers", 1: "Wine buyers, variant 2", 2: "Large-order wine buyers"}
 
 
+@pytest.mark.parametrize("trend, name", [(-0.15, "Large-order shoppers"), (0.05, "Growing large-order shoppers")])
+def test_who_falls_less_than_others_is_not_called_growing(trend, name):
+    compared = pd.DataFrame(
+        {"segment_id": 0, "feature": ["revenue_trend", "aov"], "effect_size": [1.5, 1.2], "value": [trend, 30.0]}
+    )
+    compared = compared.assign(ci_low=compared.effect_size - 0.3, ci_high=compared.effect_size + 0.3, coverage=1.0, base=-0.7)
+    assert name_segments(compared, catalog(), pd.Series({0: 20})).to_dict() == {0: name}
+
+
 @pytest.mark.parametrize("shift, name", [(-1.5, "Light-spending customers"), (1.5, "Mixed customers")])
 def test_a_macro_segment_is_not_called_what_one_of_its_segments_surely_is_not(shift, name):
     planted = {0: (300, {"net_revenue": -1.5}), 1: (60, {"net_revenue": shift}), 2: (300, {"order_count": 1.0})}

@@ -1,4 +1,4 @@
-"""Where a segment has room to grow: customers under its upper quarter, and categories that most of a segment buy and some do not.
+"""Where a segment has room to grow: customers under its upper quarter, and categories that half of a segment buy and some do not.
 
 Neither is a forecast: what an action causes is measured in experiments (notebook 05). Customers whose revenue is unknown are left
 out of both.
@@ -14,6 +14,7 @@ import pandas as pd
 FRONTIER = 0.75  # quantile of the segment that the others are held against
 COMMON = 0.5  # share of a segment that must buy a category before it is missing at the others
 FEWEST = 8  # customers without it; customers from whom a correlation is told
+SELDOM = 0.1  # of the customers who would buy two categories together by chance: fewer, and one stands in the other's place
 RESAMPLES = 200
 MOST = 5000  # customers in a resample; intervals of more are narrowed by the root of their number
 SHARE = re.compile(r"(?:sub)?category_.+_share")
@@ -52,24 +53,34 @@ def missing_categories(
 ) -> pd.DataFrame:  # fmt: skip
     """Counted shares of revenue per category (customers x features), revenue, segment per customer -> white_space, largest first.
 
-    A row per segment and category that at least half of the segment buy and at least eight do not: segment_id, feature, bought_by (share of
-    the segment), without (customers), usual (median revenue from it of those who buy it, returns deducted), at_stake (without x usual),
+    A row per segment and category that at least half of the segment buy and at least eight neither buy nor have something in its place (see
+    `_instead`): segment_id, feature, bought_by (share of the segment), without (those customers), usual (median revenue from it of those who buy it, returns deducted), at_stake (without x usual),
     at_stake_low, at_stake_high (95 %, percentile bootstrap over the segment's customers).
     """
     generator, rows = np.random.default_rng(seed), []
     names = [name for name in shares if SHARE.fullmatch(name)]
+    instead = _instead(shares[names].fillna(0.0).to_numpy() > 0)
     for segment in range(labels.max() + 1):
         mine = (labels == segment) & np.isfinite(revenue)
         own = shares.loc[mine, names].fillna(0.0).to_numpy()
         spent, buys = own * revenue[mine][:, None], own > 0
-        common = (buys.mean(axis=0) >= COMMON) & ((~buys).sum(axis=0) >= FEWEST) & (spent > 0).any(axis=0) if mine.any() else []
+        lacks = ~buys & ~(buys @ instead)
+        common = (buys.mean(axis=0) >= COMMON) & (lacks.sum(axis=0) >= FEWEST) & (spent > 0).any(axis=0) if mine.any() else []
         for place in np.flatnonzero(common):
-            one, bought = spent[:, place], buys[:, place]
-            stake = _at_stake(one, bought)
-            drawn = [_at_stake(one[some], bought[some]) * len(one) / len(some) for some in _resamples(len(one), generator)]
-            without, usual = int((~bought).sum()), float(np.median(one[one > 0]))
+            one, lacking = spent[:, place], lacks[:, place]
+            stake = _at_stake(one, lacking)
+            drawn = [_at_stake(one[some], lacking[some]) * len(one) / len(some) for some in _resamples(len(one), generator)]
+            without, usual = int(lacking.sum()), float(np.median(one[one > 0]))
             rows.append(
-                (segment, names[place], float(bought.mean()), without, usual, stake, *_interval(np.array(drawn), stake, len(one)))
+                (
+                    segment,
+                    names[place],
+                    float(buys[:, place].mean()),
+                    without,
+                    usual,
+                    stake,
+                    *_interval(np.array(drawn), stake, len(one)),
+                )
             )
     columns = ["segment_id", "feature", "bought_by", "without", "usual", "at_stake", "at_stake_low", "at_stake_high"]
     kinds = {**dict.fromkeys(columns, float), "segment_id": int, "feature": "str", "without": int}
@@ -94,8 +105,18 @@ def _gap(revenue: np.ndarray, odd: np.ndarray, even: np.ndarray) -> tuple[float,
     return gap, 2 * half / (1 + half)
 
 
-def _at_stake(spent: np.ndarray, buys: np.ndarray) -> float:
-    return float((~buys).sum() * np.median(spent[spent > 0])) if (spent > 0).any() else 0.0
+def _instead(buys: np.ndarray) -> np.ndarray:
+    """(customers, categories) who buys what -> (categories, categories) which stand in each other's place, as two plans of one service do.
+
+    Those that less than a tenth of the customers buy together who would by chance, where chance would have at least eight do so.
+    """
+    many = buys.astype(float)
+    chance = np.outer(many.sum(axis=0), many.mean(axis=0)) if len(many) else np.zeros((buys.shape[1],) * 2)
+    return (many.T @ many < SELDOM * chance) & (chance >= FEWEST)
+
+
+def _at_stake(spent: np.ndarray, lacks: np.ndarray) -> float:
+    return float(lacks.sum() * np.median(spent[spent > 0])) if (spent > 0).any() else 0.0
 
 
 def _resamples(customers: int, generator: np.random.Generator) -> list[np.ndarray]:

@@ -60,16 +60,18 @@ class Condition:
         return f"{noun} {'at most' if self.below else 'above'} {bound}{' (or unknown)' if self.missing else ''}"
 
 
-def build_rules(features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFrame, seed: int) -> pd.DataFrame:
+def build_rules(
+    features: pd.DataFrame, labels: np.ndarray, catalog: pd.DataFrame, seed: int, counted: pd.DataFrame | None = None
+) -> pd.DataFrame:  # fmt: skip
     """-> rules: segment_id, rule, sql, conditions, customers, precision, recall, unseen_precision, unseen_recall; a row per segment.
 
     features: one row per customer (missing values stay missing). rule: words; sql: a WHERE clause over `features`; conditions: the same
-    as JSON. precision: share of the customers that the rule picks who are of the segment; recall: share of the segment that it picks;
+    as JSON. counted: the shares among the features as they were counted (same rows), not drawn towards everybody's; see `_of_some`. precision: share of the customers that the rule picks who are of the segment; recall: share of the segment that it picks;
     unseen_…: the same for customers that the rule was not drawn from (5 folds). A segment that no rule describes is picked by none.
     """
     told = catalog.set_index("feature")[["noun", "unit"]]
     fold = np.random.default_rng(seed).integers(0, FOLDS, len(features))
-    values, rows = finite(features), []
+    values, rows = _of_some(finite(features), counted), []
     for segment in range(labels.max() + 1):
         member = labels == segment
         paths = _paths(features, values, member, seed)
@@ -102,10 +104,23 @@ def where_clause(paths: list[list[Condition]]) -> str:
     return " OR ".join("(" + " AND ".join(c.sql for c in path) + ")" for path in paths) or "FALSE"
 
 
+def _of_some(values: pd.DataFrame, counted: pd.DataFrame | None) -> pd.DataFrame:
+    """The same without differences between those who have nothing of a share that most have nothing of.
+
+    Drawn towards everybody's, a share of nothing says how much a customer did at all: "coupons above 0.004 %" would pick people without one.
+    """
+    values = values.copy()
+    for name in values.columns.intersection([] if counted is None else counted.columns):
+        nothing = counted[name].to_numpy() == 0
+        if nothing.mean() > 0.5:
+            values[name] = values[name].clip(lower=values[name][nothing].max())
+    return values
+
+
 def _paths(features: pd.DataFrame, values: pd.DataFrame, member: np.ndarray, seed: int) -> list[list[Condition]]:
     """The paths to at most three leaves of a tree of limited depth whose union has the best F1, as conditions with readable bounds.
 
-    values: the features where infinite ones count as missing.
+    values: the features that the tree may tell apart, infinite ones missing.
     """
     if member.sum() < 2 or member.all():
         return []

@@ -19,7 +19,7 @@ EMAIL_STATES = (
     Feature("email_dormant", "e-mail state", "yes/no", "got e-mails in the window and opened none", "leave their e-mails unopened", "open at least some e-mails", "channel", "dormant in e-mail"),
     Feature("days_since_email", "e-mail state", "days", "days since the last e-mail opened or clicked by a person", "last read an e-mail long ago", "read an e-mail lately", "channel", "days since an e-mail was read"),
 )  # fmt: skip
-TREND = Feature("activity_trend", "trend", "share", "own actions other than orders in the window's second half less those in the first, over both, shrunk", "became more active", "became less active", "channel", "change in activity")  # fmt: skip
+TREND = Feature("activity_trend", "trend", "share", "own actions other than orders in the window's second half less those in the first, over both, shrunk", "had a better trend in activity than others", "had a worse trend in activity than others", "channel", "change in activity")  # fmt: skip
 SERVICE = (
     Feature("ticket_days_open", "satisfaction", "days", "mean days until a ticket was closed", "waited long for service", "were served quickly", "service", "days until tickets were closed"),
     Feature("ticket_score", "satisfaction", "points", "mean score given to the handling of tickets", "are content with service", "are not content with service", "service", "score given to service"),

@@ -21,7 +21,7 @@ from workbench.features.catalog import Feature
 from workbench.features.window import Window
 
 DECLINE = (
-    Feature("decline", "trend", "standard deviations", "largest sum of weekly shortfalls against the own earlier level (lower CUSUM)", "were far less active than before for weeks", "stayed as active as before", "timing", "decline in activity"),
+    Feature("decline", "trend", "standard deviations", "largest sum of weekly shortfalls against the own earlier level (lower CUSUM)", "fell further below their own earlier activity than others", "fell less below their own earlier activity than others", "timing", "decline in activity"),
 )  # fmt: skip
 RECENT_WEEKS = 8  # judged against all earlier weeks of the window
 MIN_WEEKS = 6

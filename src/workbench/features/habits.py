@@ -26,7 +26,7 @@ REPEATS = (
     Feature("repurchase_share", "variety", "share", "share of order lines with an item of an earlier order in the window, shrunk", "buy the same items again more often than others", "buy the same items again less often than others", "product", "items bought again"),
 )  # fmt: skip
 SEASONAL = tuple(
-    Feature(f"{season}_share", "season", "share", f"share of orders in {season} (northern months), shrunk", f"order mostly in {season}", f"seldom order in {season}", "timing", f"orders in {season}")
+    Feature(f"{season}_share", "season", "share", f"share of orders in {season} (northern months), shrunk", f"order in {season} more often than others", f"order in {season} less often than others", "timing", f"orders in {season}")
     for season in SEASONS
 )  # fmt: skip
 MARGIN = (

@@ -20,7 +20,7 @@ LOOKED_AT = 500_000  # order lines, about: local times are dear
 DAYPARTS = {"morning": (5, 11), "midday": (11, 15), "afternoon": (15, 19), "evening": (19, 29)}
 
 BEHAVIOUR = (
-    Feature("recency_days", "recency", "days", "days since the last order", "have not ordered for a while", "ordered very recently", "timing", "days since the last order"),
+    Feature("recency_days", "recency", "days", "days since the last order", "last ordered longer ago than others", "ordered more recently than others", "timing", "days since the last order"),
     Feature("order_count", "frequency", "orders", "orders in the window", "order often", "order rarely", "timing", "orders"),
     Feature("orders_last_28", "frequency", "orders", "orders in the last 28 days", "ordered often in the last four weeks", "ordered little in the last four weeks", "timing", "orders of the last four weeks"),
     Feature("active_weeks", "frequency", "weeks", "different weeks with an order", "order in many weeks", "order in few weeks", "timing", "weeks with an order"),
@@ -29,7 +29,7 @@ BEHAVIOUR = (
     Feature("net_revenue", "value", "money", "revenue in the window, returns deducted", "spend a lot", "spend little", "offer", "revenue"),
     Feature("revenue_last_28", "value", "money", "revenue in the last 28 days", "spent a lot in the last four weeks", "spent little in the last four weeks", "offer", "revenue of the last four weeks"),
     Feature("aov", "value", "money", "average order value: revenue over orders, returns not deducted", "place large orders", "place small orders", "offer", "order value"),
-    Feature("revenue_trend", "trend", "share", "revenue of the window's second half less the first half, over both", "spent more lately than before", "spent less lately than before", "timing", "change in spending"),
+    Feature("revenue_trend", "trend", "share", "revenue of the window's second half less the first half, over both", "had a better trend in spending than others", "had a worse trend in spending than others", "timing", "change in spending"),
     Feature("lines_per_order", "order", "lines", "order lines per order", "order many items at once", "order few items at once", "product", "items per order"),
     Feature("line_value", "order", "money", "revenue per order line", "spend much per item", "spend little per item", "price", "revenue per item"),
     Feature("weekend_share", "daypart", "share", "share of orders on Saturday or Sunday, shrunk", "order on weekends", "order on working days", "timing", "weekend orders"),

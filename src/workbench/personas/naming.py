@@ -225,6 +225,8 @@ def _trait(row: tuple, told: pd.DataFrame) -> Trait | None:
         goods = noun.removesuffix(" share").replace(" ", "-")
         is_much = effect > 0 and row.value >= max(GOODS, ABOVE * row.base)
         return Trait(goods, noun, goods=True) if is_much and not SENSITIVE.search(goods) else None
+    if family == "trend" and effect * row.value <= 0:  # falling less than others is not growing
+        return None
     word = LEADS.get(feature, ("", ""))[0 if effect > 0 else 1]
     group = "order" if feature in PER_ORDER else GROUPS.get(family, feature)
     return Trait(word, group) if word else None

@@ -32,7 +32,7 @@ def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -
     """Every customer on the two-dimensional map, coloured by segment, each segment labelled beside the map."""
     import matplotlib.pyplot as plt
 
-    placed = segmentation[segmentation.map_x.notna()]
+    placed, grouped = segmentation[segmentation.map_x.notna()], int((segmentation.segment_id >= 0).sum())
     colours = segment_colours(list(placed.segment_id.unique()))
     middles = placed[placed.segment_id >= 0].groupby("segment_id")[["map_x", "map_y"]].median()
     labels = names or {i: str(i) for i in middles.index}
@@ -47,7 +47,7 @@ def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -
     figure.text(
         0.02,
         0.97,
-        f"{len(middles)} segments of {len(placed):,} customers: near means alike in what is predictable",
+        f"{len(middles)} segments, {len(placed):,}{'' if len(placed) == grouped else f' of {grouped:,}'} customers: near means alike in what is predictable",
         fontsize=13,
         weight="bold",
     )
@@ -57,12 +57,13 @@ def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -
 
 
 def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colours: dict[int, str]) -> None:
-    """Labels in two equally long columns left and right of the map, tied to their segments by lines, none overlapping."""
+    """Labels in two columns left and right of the map, as high as their segments where they do not overlap, tied to them by lines."""
     by_side = middles.sort_values(["map_x", "map_y"])
     half = len(by_side) // 2
     for side, chosen in (("left", by_side.iloc[:half]), ("right", by_side.iloc[half:])):
         ordered = chosen.sort_values("map_y")
-        heights = np.linspace(0.02, 0.98, len(ordered)) if len(ordered) > 1 else [0.5]
+        low, high = axes.get_ylim()
+        heights = _parted(((ordered.map_y - low) / (high - low)).to_numpy())
         for (segment, row), height in zip(ordered.iterrows(), heights, strict=True):
             axes.annotate(
                 names[segment], (row.map_x, row.map_y), (-0.03 if side == "left" else 1.03, height), textcoords="axes fraction",
@@ -80,6 +81,13 @@ def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colo
             )
 
 
+def _parted(heights: np.ndarray) -> np.ndarray:
+    """Heights (0 to 1, rising) -> the same, moved up as far as labels need not to overlap, and down where there is no more room."""
+    gap = min(0.045, 0.96 / max(len(heights) - 1, 1))
+    place = np.arange(len(heights)) * gap
+    return np.minimum(np.maximum.accumulate(np.maximum(heights, 0.02) - place) + place, 0.98 - place[::-1])
+
+
 def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
     """Why so many segments: what more would know, how much of it would come back, and what was joined afterwards."""
     chosen, best = counts[counts.chosen].iloc[0], _best(counts)
@@ -93,19 +101,15 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
             f"**{chosen.n_repaired:.0f} segments** know {chosen.knowledge:.1%} of the earlier horizon's outcomes, and a customer's segment comes back in refits "
             f"at a mean Jaccard index of {chosen.survives:.2f} (shared customers among those of either)."
         )
-        if telling.n_repaired != chosen.n_repaired:
-            first += (
-                f" Most is known by {telling.n_repaired:.0f}, {telling.knowledge:.1%}, which come back at {telling.survives:.2f}."
-            )
+        if telling.knowledge > chosen.knowledge + 0.0005:
+            first += f" Most is known by {_cut_in_words(telling, chosen)}, {telling.knowledge:.1%}, which {'come' if telling.n_repaired != chosen.n_repaired else 'comes'} back at {telling.survives:.2f}."  # fmt: skip
         equal = counts[(best.surviving - counts.surviving).abs() <= counts.surviving_error]
         equal = equal if chosen.as_before else equal[equal.knowledge <= chosen.knowledge + 0.0005]
-        near = equal.n_repaired[equal.n_repaired != chosen.n_repaired]
-        if len(near):
-            told = listed([f"{n:.0f}" for n in sorted(set(near))])
-            most = "" if chosen.as_before else ", and know no more" if near.nunique() > 1 else ", and knows no more"
-            first += (
-                f" By the product of both {told} {'is' if near.nunique() == 1 else 'are'} as good within a standard error{most}."
-            )
+        near = equal.drop(index=chosen.name, errors="ignore").sort_values("n_repaired")
+        near = list(dict.fromkeys(_cut_in_words(row, chosen) for _, row in near.iterrows()))
+        if near:
+            most = "" if chosen.as_before else ", and know no more" if len(near) > 1 else ", and knows no more"
+            first += f" By the product of both {listed(near)} {'is' if len(near) == 1 else 'are'} as good within a standard error{most}."
     if chosen.as_before:
         first += " They go on from the last run: the number that would be taken without one is not surely better when looked at again, and numbers and names should not flicker."
     elif counts.surviving.max() > best.surviving:
@@ -113,7 +117,13 @@ def say_counts(counts: pd.DataFrame, repairs: pd.DataFrame, knows: bool) -> str:
     causes = repairs.why.value_counts()
     joined = listed([f"{count} {_reason(why, count)}" for why, count in causes.items()])
     after = f" Of {chosen.n_segments:.0f} dense groups, joined with the nearest sibling: {joined}." if len(repairs) else ""
+    if chosen.n_repaired == counts.n_segments.min() and len(counts) > 1:
+        after += f" Fewer than {counts.n_segments.min():.0f} are not wanted (`min_segments`): joining ends there."
     return first + after + " To force a number, set `min_segments` and `max_segments` to it."
+
+
+def _cut_in_words(cut: pd.Series, chosen: pd.Series) -> str:
+    return f"{cut.n_repaired:.0f}" if cut.n_repaired != chosen.n_repaired else "another cut into as many"
 
 
 def _best(counts: pd.DataFrame) -> pd.Series:
@@ -149,7 +159,7 @@ def chart_counts(counts: pd.DataFrame) -> Axes:
     axes.axvline(chosen.n_segments, color=INK, linestyle=":", linewidth=1)
     axes.set(
         xlabel="number of dense groups, before joining",
-        ylabel="part of the most",
+        ylabel="part of the most, Jaccard index",
         ylim=(0, 1.08),
         title=f"{chosen.n_repaired:.0f} segments: {why}",
     )
@@ -184,20 +194,28 @@ def chart_tree(tree: np.ndarray, certificate: pd.DataFrame, macro: np.ndarray) -
     return axes
 
 
+def _many(certificate: pd.DataFrame) -> bool:
+    """Whether a refit draws less than its usual share of the customers."""
+    from workbench.clustering.cluster import MOST, SHARE
+
+    return SHARE * certificate["size"].sum() > MOST
+
+
 def say_stability(certificate: pd.DataFrame) -> str:
     """How many segments survive, weakest first."""
-    from workbench.clustering.cluster import MOST, SHARE
+    from workbench.clustering.cluster import MOST
+    from workbench.clustering.stability import WATCH
 
     weakest = certificate.sort_values("stability").iloc[0]
     safer = " A customer of a failing segment is safer treated by the macro-segment." if weakest.verdict == "fail" else ""
-    left_out = (
-        f"when all but {MOST:,} customers are" if SHARE * certificate["size"].sum() > MOST else "when a fifth of the customers is"
-    )
+    left_out = f"when all but {MOST:,} customers are" if _many(certificate) else "when a fifth of the customers is"
+    moved = certificate.segment_id[certificate.seed_stability < WATCH]
+    below = f" (segment {listed([str(i) for i in moved])}: under {WATCH})" if len(moved) else ""
     return (
         f"Of {len(certificate)} segments **{told_verdicts(certificate.verdict)}** ({left_out} left out, a mean Jaccard of 0.75 and more passes unless it falls under 0.5 in more than one of "
         f"twenty refits; a mean under 0.5 fails); the weakest reaches {weakest.stability:.2f}. "
         f"Averaged over customers it is {np.average(certificate.stability, weights=certificate['size']):.2f}, "
-        f"and {np.average(certificate.seed_stability, weights=certificate['size']):.2f} when only the seeds change.{safer}{_too_small(certificate)}"
+        f"and {np.average(certificate.seed_stability, weights=certificate['size']):.2f} in two refits of everybody with other seeds{below}.{safer}{_too_small(certificate)}"
     )
 
 
@@ -209,11 +227,18 @@ def say_found_anew(found: Anew, certificate: pd.DataFrame) -> str:
     methods = found.methods
     if methods.isna().any():
         return "Whether other customers would have given the same segments cannot be told: half of them gives none."
-    capped = int(((certificate.stability >= PASS) & (certificate.found_anew < WATCH)).sum())
-    watched = f" {capped} that come{'s' if capped == 1 else ''} back in the refits {'is' if capped == 1 else 'are'} below 0.5 here, and so no better than watch." if capped else ""  # fmt: skip
+    below = certificate.found_anew < WATCH
+    capped = int((below & (certificate.stability >= PASS) & (certificate.stability_low >= WATCH)).sum())
+    watched = (
+        f"; {capped} of these would pass by the refits, and {'is' if capped == 1 else 'are'} to be watched for this"
+        if capped
+        else ""
+    )
+    shared = "the space" if _many(certificate) else "most of their customers, and the space"
     return (
-        f"**Learned anew from half of the customers, a segment is found again with a mean Jaccard of {methods[OURS]:.2f}** (of two groups of equal size: {shared_members(methods[OURS]):.0%} of the members in both; "
-        f"dealt at random, {found.chance:.2f}). The refits share most of their customers, and the space: they say how steady the search is, this says how much of a border hangs on who was looked at.{watched} "
+        f"**Learned anew from half of the customers, a customer's segment is found again with a mean Jaccard of {methods[OURS]:.2f}** (of two groups of equal size: {shared_members(methods[OURS]):.0%} of the members in both; "
+        f"dealt at random, {found.chance:.2f}). Over segments, small ones counting as much as large ones, the mean is {certificate.found_anew.mean():.2f}, and {below.sum() or 'none'} of {len(certificate)} {'is' if below.sum() < 2 else 'are'} "
+        f"under {WATCH}{watched}. The refits share {shared}: they say how steady the search is, this says how much of a border hangs on who was looked at. "
         f"K-means on scaled features reaches {methods[KMEANS]:.2f}, an RFM grid of equal size {methods[RFM_EQUAL]:.2f}: its borders are ruled, not found. "
         "Where it is low, customers differ by degrees, and a segment is a stretch of them more than a group of its own."
     )
@@ -292,7 +317,7 @@ def say_alike(nearest: pd.DataFrame, names: Mapping[str, str]) -> str:
     pairs = sorted({tuple(sorted(pair)) for pair in zip(one.segment_id, one.nearest_segment, strict=True)})
     told = [f"Surely less than {SMALL} in everything: {listed([f'{a} with {b}' for a, b in pairs])}. Treat them as one."] if pairs else []  # fmt: skip
     if len(close):
-        told.append(f"{len(close)} of {len(known)} differ from the nearest one by less than {MEDIUM} in every outcome: there one treatment for both may do.")  # fmt: skip
+        told.append(f"{len(close)} of {len(known)} differ{'s' if len(close) == 1 else ''} from the nearest one by less than {MEDIUM} in every outcome: there one treatment for both may do.")  # fmt: skip
     return " ".join(
         [
             f"**Most alike are {least.segment_id} and {least.nearest_segment}:** they differ most in {outcome_in_words(least.outcome, names)}, by {least.effect:.2f} "
@@ -316,7 +341,7 @@ def say_candidates(candidates: pd.DataFrame) -> str:
     return (
         f"{'**' + str(len(candidates)) + ' groups' if many else '**A group'} of badly fitting customers may become {'segments' if many else 'a segment'}:** "
         f"{'they come' if many else 'it comes'} back and {'stand' if many else 'stands'} apart; {'the most promising has' if many else 'it has'} {best.customers:.0f} customers, most of them now in "
-        f"segment {best.mostly_from:.0f} (stability {best.stability:.2f}; the same number of others is {best.apart:.1f} times as far away as its own spread)."
+        f"segment {best.mostly_from:.0f} (the group comes back at a mean Jaccard of {best.stability:.2f}; the same number of others is {best.apart:.1f} times as far away as its own spread)."
     )
 
 

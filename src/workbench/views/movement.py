@@ -42,7 +42,7 @@ def say_movement(moved: Movement | None) -> str:
         return f"**No movement beyond chance:** {elsewhere}, but so many would with nothing changed {net}.{half}"
     return (
         f"**{moved.net:.1%} of the customers moved beyond chance** (95% interval {moved.low:.1%} to {moved.high:.1%}): {elsewhere}, "
-        f"and {moved.observed - moved.net:.1%} would with nothing changed (the placebo). Who went on to a segment much like the last counts for less than one.{half}"
+        f"and {moved.observed - moved.net:.1%} are no more than chance makes (the placebo, from odd and even weeks): a move to a segment much like the last counts for less than one.{half}"
     )
 
 
@@ -62,10 +62,11 @@ def chart_migration(migration: pd.DataFrame, sure: np.ndarray) -> Axes:
         net.where(sure), annot=net.map("{:+.1f}".format).where(sure, ""), fmt="", annot_kws={"size": 8},
         cbar_kws={"label": "% of customers, net of chance (pale: no more than chance can make)"}, **heat,
     )  # fmt: skip
-    count = int(sure.sum())
+    more, fewer = (int((sure & (side * net.fillna(0.0).to_numpy() > 0)).sum()) for side in (1, -1))
     axes.set(xlabel="segment today", ylabel="segment one horizon ago")
     axes.set_title(
-        f"Of {k * (k - 1)} moves between segments, {count or 'none'} {'is' if count < 2 else 'are'} surely beyond chance"
+        f"Of {k * (k - 1)} moves between segments, {more or 'none'} {'is' if more < 2 else 'are'} surely more than chance makes"
+        + (f",\n{fewer} surely fewer: there customers go one way, and the placebo does not" if fewer else "")
     )
     return axes
 

@@ -80,7 +80,8 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
             if loses
             else "No method outside this space surely tells more about any single outcome.",
             *([f"**k-means in the same space surely tells more about {listed(same_space)}.**"] if same_space else []),
-            *([f"Another's figure is higher for {listed(near)}, by no more than chance can make."] if near else []),
+            *([f"Higher, but not surely, is another's figure outside it for {listed(near)}."] if near else []),
+            f"(Surely: at 95% over {_compared(board)} comparisons together; intervals in the table are of one each.)",
         ]
     )
     best, theirs = best_rival(board)
@@ -103,9 +104,13 @@ def say_scoreboard(board: pd.DataFrame, names: Mapping[str, str]) -> str:
     enough = ", no less: treat by them" if mean.r2_adjusted[MACRO] >= ours else ""
     coarse = f"The {mean.n_segments[MACRO]:.0f} macro-segments alone explain {mean.r2_adjusted[MACRO]:.1%}{enough}."
     aware = mean.r2_adjusted[AWARE]
-    kmeans = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method."
+    gain = f"k-means in the same space reaches {aware:.1%}: the gain comes from the space, not from the clustering method"
+    if mean.lead_high[AWARE] < 0:
+        gain += (
+            f"; finding dense groups in it loses {100 * -mean.lead_high[AWARE]:.1f} to {100 * -mean.lead_low[AWARE]:.1f} points"
+        )
     return " ".join(
-        [*_looking_back(judged), weak, _found_again(board), verdict, coarse, *([kmeans] if aware > 0.95 * ours else [])]
+        [*_looking_back(judged), weak, _found_again(board), verdict, coarse, *([f"{gain}."] if aware > 0.95 * ours else [])]
     )
 
 
@@ -125,8 +130,13 @@ def best_rival(board: pd.DataFrame) -> tuple[str, float]:
 def _surely_led(board: pd.DataFrame) -> pd.Series:
     """scoreboard -> whether a method surely tells more than this segmentation, a row each: by Bonferroni over the rows with an interval."""
     error = (board.lead_high - board.lead_low) / (2 * stats.norm.ppf(0.975))
-    far = stats.norm.ppf(1 - 0.025 / max(int((error > 0).sum()), 1))
+    far = stats.norm.ppf(1 - 0.025 / max(_compared(board), 1))
     return (board.lead_high + board.lead_low) / 2 + far * error < 0
+
+
+def _compared(board: pd.DataFrame) -> int:
+    """How many of its rows have an interval."""
+    return int((board.lead_high > board.lead_low).sum())
 
 
 def _looking_back(judged: str) -> list[str]:
@@ -146,12 +156,12 @@ def _found_again(board: pd.DataFrame) -> str:
     if not np.isfinite(mean.replication_ami[OURS]):
         return "Half of the weeks alone gives no segments, so whether the same are found again cannot be told."
     by_ami, by_ari = (mean[measure][OURS] > mean[measure][RFM_EQUAL] for measure in ("replication_ami", "replication_ari"))
-    better = "more than" if by_ami else "no more than"
     parted = ": the two measures do not agree on which is found again better" if by_ami != by_ari else ""
     again = (
-        f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, {better} the RFM grid of equal "
-        f"size ({mean.replication_ami[RFM_EQUAL]:.2f}; adjusted mutual information: 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by pairs "
-        f"of customers (ARI, adjusted Rand index) it is {mean.replication_ari[OURS]:.2f} against {mean.replication_ari[RFM_EQUAL]:.2f}{parted}."
+        f"Found again from the other half of the weeks, segments agree at AMI {mean.replication_ami[OURS]:.2f}, the RFM grid of equal "
+        f"size at {mean.replication_ami[RFM_EQUAL]:.2f} (adjusted mutual information: 1 = the same segments, chance reaches {mean.replication_null[OURS]:.2f}); by pairs "
+        f"of customers (ARI, adjusted Rand index) it is {mean.replication_ari[OURS]:.2f} against {mean.replication_ari[RFM_EQUAL]:.2f}{parted}. Weeks are halved in one "
+        "way, so these have no interval."
     )
     steady = mean.replication_ami.drop(MACRO)
     if steady.max() > steady[OURS] + 0.005:
@@ -168,8 +178,8 @@ def say_tried(tried: pd.DataFrame) -> str:
         return "No other number of segments was tried."
     low, high, chosen = known.iloc[0], known.iloc[-1], known[known.chosen].iloc[0]
     return (
-        f"**What hangs on the number of segments:** it was chosen without a look at what then happened. Of {len(known)} cuts that were tried the "
-        f"chosen one, into {chosen.n_segments}, explains {chosen.r2_adjusted:.1%} of it, the least telling ({low.n_segments} segments) "
+        f"**What hangs on the cut:** it was chosen without a look at what then happened. Of {len(known)} that were tried, into {known.n_segments.min()} to "
+        f"{known.n_segments.max()} segments after joining, the chosen one, into {chosen.n_segments}, explains {chosen.r2_adjusted:.1%} of it, the least telling ({low.n_segments} segments) "
         f"{low.r2_adjusted:.1%}, the most telling ({high.n_segments}) {high.r2_adjusted:.1%}. Another seed may choose another one: the "
         "intervals above are those of other customers alone."
     )
@@ -181,14 +191,15 @@ def say_limit(limit: pd.DataFrame, board: pd.DataFrame) -> str:
     if limit.empty or limit.r2_adjusted.isna().any() or not mean.ceiling > 0:
         return ""
     told = listed([f"{row.r2_adjusted:.1%} with {row.n_segments:.0f} groups" for row in limit.itertuples()])
-    most = limit.r2_adjusted.max()
+    most, short = limit.r2_adjusted.max(), 1 - mean.r2_adjusted / mean.ceiling
+    lost = f"; these segments lose {short:.0%}" if short >= 0.005 else ""
     rest = (
         f"Even so many leave {1 - most / mean.ceiling:.0%} of it to single customers: where a decision can be taken customer by customer, use `predictions`."
         if max(most, mean.r2_adjusted) < mean.ceiling
-        else "Groups lose nothing of it."
+        else f"Groups need lose nothing of it{lost}."
     )
     return (
-        f"**What so few groups can tell at all:** k-means on the predictions alone, which seeks nothing else, explains {told}; this segmentation "
+        f"**What groups can tell that seek nothing else:** k-means on the predictions alone explains {told}; this segmentation "
         f"{mean.r2_adjusted:.1%}, predictions for single customers {mean.ceiling:.1%}. {rest}"
     )
 
@@ -271,12 +282,13 @@ def chart_scoreboard(board: pd.DataFrame) -> Axes:
     ceiling = mean.ceiling.iloc[0]
     if np.isfinite(ceiling):
         axes.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
-        axes.text(ceiling, len(mean) - 0.8, f" single-customer\n predictions {ceiling:.3f}", fontsize=9.5, va="center")
+        axes.text(ceiling, 0, f" single-customer\n predictions {ceiling:.3f}", fontsize=9.5, va="center")
     ours = mean.r2_adjusted[mean.method == OURS].iloc[0]
     when = "after the as-of day" if board.judged.iloc[0] == AFTER else "in the last horizon"
     what = "the future" if board.judged.iloc[0] == AFTER else "the last horizon"
     best, theirs = best_rival(board)
     wins = f"Knows {ours / theirs:.1f} times as much of {what} as {named_method(best)}"
+    wins += f",\n{AWARE} knows more" if (mean.lead_high[mean.method == AWARE] < 0).any() else ""
     axes.set(
         xlabel=f"adjusted R² of what happened {when}\n(bar: mean over outcomes and its 95% interval; tick: one outcome)",
         title=wins if ours > theirs else f"{best[:1].upper()}{best[1:]} knows no less of {what}",
