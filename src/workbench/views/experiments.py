@@ -220,7 +220,7 @@ def _say_receivers(receivers: pd.DataFrame) -> str:
     by = receivers.set_index("got")
     yes, no = by.loc["yes"], by.loc["no"]
     return (
-        f" They were other customers already: the {int(yes['customers']):,} who got one had spent {yes['revenue_before']:,.0f} each in the period "
+        f" They were other customers already: of those in a segment, the {int(yes['customers']):,} who got one had spent {yes['revenue_before']:,.0f} each in the period "
         f"before, the {int(no['customers']):,} others {no['revenue_before']:,.0f}."
     )
 
