@@ -154,10 +154,7 @@ def _beginnings(pool: Pool, k: int) -> Iterator[np.ndarray]:
     """The middles of the k groups of the pool, then of the pool without each of its fits in turn, where enough centres are left."""
     for kept in (pool, *pool.without_one):
         if len(kept.centres) >= k:
-            groups = kept.groups(k)
-            middle = np.zeros((k, kept.centres.shape[1]))
-            np.add.at(middle, groups, kept.centres * kept.weights[:, None])
-            yield middle / np.bincount(groups, kept.weights, minlength=k)[:, None]
+            yield middles(kept.centres, kept.weights, kept.groups(k))
 
 
 def settle(matrix: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,8 +54,9 @@ def missing_categories(
     """Counted shares of revenue per category (customers x features), revenue, segment per customer -> white_space, largest first.
 
     A row per segment and category that at least half of the segment buy and at least eight neither buy nor have something in its place (see
-    `_instead`): segment_id, feature, bought_by (share of the segment), without (those customers), usual (median revenue from it of those who buy it, returns deducted), at_stake (without x usual),
-    at_stake_low, at_stake_high (95 %, percentile bootstrap over the segment's customers).
+    `_instead`): segment_id, feature, bought_by (share of the segment), without (those customers), usual (median revenue from it of those
+    who buy it, returns deducted), at_stake (without x usual), at_stake_low, at_stake_high (95 %, percentile bootstrap over the segment's
+    customers).
     """
     generator, rows = np.random.default_rng(seed), []
     names = [name for name in shares if SHARE.fullmatch(name)]
@@ -67,21 +68,11 @@ def missing_categories(
         lacks = ~buys & ~(buys @ instead)
         common = (buys.mean(axis=0) >= COMMON) & (lacks.sum(axis=0) >= FEWEST) & (spent > 0).any(axis=0) if mine.any() else []
         for place in np.flatnonzero(common):
-            one, lacking = spent[:, place], lacks[:, place]
+            one, lacking, bought_by = spent[:, place], lacks[:, place], float(buys[:, place].mean())
             stake = _at_stake(one, lacking)
             drawn = [_at_stake(one[some], lacking[some]) * len(one) / len(some) for some in _resamples(len(one), generator)]
             without, usual = int(lacking.sum()), float(np.median(one[one > 0]))
-            rows.append(
-                (
-                    segment,
-                    names[place],
-                    float(buys[:, place].mean()),
-                    without,
-                    usual,
-                    stake,
-                    *_interval(np.array(drawn), stake, len(one)),
-                )
-            )
+            rows.append((segment, names[place], bought_by, without, usual, stake, *_interval(np.array(drawn), stake, len(one))))
     columns = ["segment_id", "feature", "bought_by", "without", "usual", "at_stake", "at_stake_low", "at_stake_high"]
     kinds = {**dict.fromkeys(columns, float), "segment_id": int, "feature": "str", "without": int}
     found = pd.DataFrame(rows, columns=columns).astype(kinds)
@@ -110,9 +101,10 @@ def _instead(buys: np.ndarray) -> np.ndarray:
 
     Those that less than a tenth of the customers buy together who would by chance, where chance would have at least eight do so.
     """
-    many = buys.astype(float)
-    chance = np.outer(many.sum(axis=0), many.mean(axis=0)) if len(many) else np.zeros((buys.shape[1],) * 2)
-    return (many.T @ many < SELDOM * chance) & (chance >= FEWEST)
+    bought = buys.astype(float)
+    buyers = bought.sum(axis=0)
+    chance = np.outer(buyers, buyers) / max(len(bought), 1)
+    return (bought.T @ bought < SELDOM * chance) & (chance >= FEWEST)
 
 
 def _at_stake(spent: np.ndarray, lacks: np.ndarray) -> float:

@@ -66,8 +66,9 @@ def build_rules(
     """-> rules: segment_id, rule, sql, conditions, customers, precision, recall, unseen_precision, unseen_recall; a row per segment.
 
     features: one row per customer (missing values stay missing). rule: words; sql: a WHERE clause over `features`; conditions: the same
-    as JSON. counted: the shares among the features as they were counted (same rows), not drawn towards everybody's; see `_of_some`. precision: share of the customers that the rule picks who are of the segment; recall: share of the segment that it picks;
-    unseen_…: the same for customers that the rule was not drawn from (5 folds). A segment that no rule describes is picked by none.
+    as JSON. counted: the shares among the features as they were counted (same rows), not drawn towards everybody's; see `_of_some`.
+    precision: share of the customers that the rule picks who are of the segment; recall: share of the segment that it picks; unseen_…: the
+    same for customers that the rule was not drawn from (5 folds). A segment that no rule describes is picked by none.
     """
     told = catalog.set_index("feature")[["noun", "unit"]]
     fold = np.random.default_rng(seed).integers(0, FOLDS, len(features))

@@ -99,6 +99,11 @@ def _jaccard(overlap: np.ndarray, sizes: np.ndarray | None = None) -> np.ndarray
     return overlap / np.maximum(union, 1)
 
 
+def comes_back(stability: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Mean Jaccard over refits and its 5th percentile -> whether a segment passes by the refits."""
+    return (stability >= PASS) & (low >= WATCH)
+
+
 def certificate(
     segments: pd.DataFrame, agreement: np.ndarray, seeds: np.ndarray, knows: bool, anew: np.ndarray
 ) -> pd.DataFrame:  # fmt: skip
@@ -112,7 +117,7 @@ def certificate(
     """
     stability, found = agreement.mean(axis=0), anew.mean(axis=0)
     low, high = np.quantile(agreement, [0.05, 0.95], axis=0)
-    passed = (stability >= PASS) & (low >= WATCH) & ~(found < WATCH) & knows
+    passed = comes_back(stability, low) & ~(found < WATCH) & knows
     return segments.assign(
         stability=stability, stability_low=low, stability_high=high, seed_stability=seeds.mean(axis=0), found_anew=found,
         verdict=np.select([passed, stability >= WATCH], ["pass", "watch"], "fail"),

@@ -59,10 +59,9 @@ def chart_map(segmentation: pd.DataFrame, names: dict[int, str] | None = None) -
 def _label_beside(axes: Axes, middles: pd.DataFrame, names: dict[int, str], colours: dict[int, str]) -> None:
     """Labels in two columns left and right of the map, as high as their segments where they do not overlap, tied to them by lines."""
     by_side = middles.sort_values(["map_x", "map_y"])
-    half = len(by_side) // 2
+    half, (low, high) = len(by_side) // 2, axes.get_ylim()
     for side, chosen in (("left", by_side.iloc[:half]), ("right", by_side.iloc[half:])):
         ordered = chosen.sort_values("map_y")
-        low, high = axes.get_ylim()
         heights = _parted(((ordered.map_y - low) / (high - low)).to_numpy())
         for (segment, row), height in zip(ordered.iterrows(), heights, strict=True):
             axes.annotate(
@@ -222,13 +221,13 @@ def say_stability(certificate: pd.DataFrame) -> str:
 def say_found_anew(found: Anew, certificate: pd.DataFrame) -> str:
     """How much of a segment hangs on which customers were looked at, beside simpler ways."""
     from workbench.clustering.scoreboard import KMEANS, OURS, RFM_EQUAL
-    from workbench.clustering.stability import PASS, WATCH
+    from workbench.clustering.stability import WATCH, comes_back
 
     methods = found.methods
     if methods.isna().any():
         return "Whether other customers would have given the same segments cannot be told: half of them gives none."
     below = certificate.found_anew < WATCH
-    capped = int((below & (certificate.stability >= PASS) & (certificate.stability_low >= WATCH)).sum())
+    capped = int((below & comes_back(certificate.stability, certificate.stability_low)).sum())
     watched = (
         f"; {capped} of these would pass by the refits, and {'is' if capped == 1 else 'are'} to be watched for this"
         if capped

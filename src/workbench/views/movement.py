@@ -58,11 +58,12 @@ def chart_migration(migration: pd.DataFrame, sure: np.ndarray) -> Axes:
     _, axes = plt.subplots(figsize=(8, 6.4))
     heat = {"cmap": "vlag", "center": 0, "vmin": -limit, "vmax": limit, "ax": axes, "square": True}
     sns.heatmap(net.mask(sure), alpha=0.25, cbar=False, **heat)
+    beyond = net.where(sure)
     sns.heatmap(
-        net.where(sure), annot=net.map("{:+.1f}".format).where(sure, ""), fmt="", annot_kws={"size": 8},
+        beyond, annot=net.map("{:+.1f}".format).where(sure, ""), fmt="", annot_kws={"size": 8},
         cbar_kws={"label": "% of customers, net of chance (pale: no more than chance can make)"}, **heat,
     )  # fmt: skip
-    more, fewer = (int((sure & (side * net.fillna(0.0).to_numpy() > 0)).sum()) for side in (1, -1))
+    more, fewer = int((beyond > 0).to_numpy().sum()), int((beyond < 0).to_numpy().sum())
     axes.set(xlabel="segment today", ylabel="segment one horizon ago")
     axes.set_title(
         f"Of {k * (k - 1)} moves between segments, {more or 'none'} {'is' if more < 2 else 'are'} surely more than chance makes"
